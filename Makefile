@@ -1,0 +1,91 @@
+# ClipBERT as Unix filters.  GNU make, no configure step.
+#
+#	make		build everything under build/
+#	make demo	the whole thing on data that it makes itself
+#	make check	every test, under prove	(TESTS='t/1*.t' for some)
+#	make install	programs and man pages to $(DESTDIR)$(PREFIX)
+#	make SAN=address,undefined ...	any of these with sanitizers
+#
+# The Debian packages it takes; `make deps` installs the missing ones.
+PACKAGES = gcc make pkg-config perl python3 jq mandoc lmdb-utils \
+	libavformat-dev libavcodec-dev libswscale-dev libavutil-dev \
+	libturbojpeg0-dev libjpeg62-turbo-dev libpng-dev liblmdb-dev \
+	libmsgpack-dev libjansson-dev libutf8proc-dev libmd-dev \
+	libdnnl-dev librandom123-dev
+PKGS = libavformat libavcodec libswscale libavutil libturbojpeg libpng lmdb \
+	msgpack jansson libutf8proc libmd
+
+PREFIX ?= /usr/local
+B := build$(if $(SAN),/san-$(subst $(comma),-,$(SAN)))
+comma := ,
+
+CC = gcc
+OPT = -O2 -g
+WARN = -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes \
+	-Wpointer-arith -Wno-format-truncation -Werror=implicit
+CFLAGS += -std=c11 -D_GNU_SOURCE $(OPT) $(WARN) -Ilib -fno-math-errno \
+	-ffp-contract=off $(if $(SAN),-fsanitize=$(SAN) -fno-omit-frame-pointer \
+	-fno-sanitize-recover=all)
+# The loops of the engine use what this machine has; ARCH=x86-64-v3 for others.
+ARCH ?= native
+CFLAGS_engine = -O3 -march=$(ARCH) -ffp-contract=fast
+LDLIBS = $(shell pkg-config --libs $(PKGS)) -ldnnl -lm -lpthread
+
+LIB_SRC := $(wildcard lib/*/*.c lib/*/*/*.c)
+LIB_OBJ := $(LIB_SRC:%.c=$(B)/%.o)
+FILTERS := $(patsubst filters/%.c,$(B)/bin/%,$(wildcard filters/*.c))
+TPROGS := $(patsubst t/%.c,$(B)/t/%,$(wildcard t/*.c))
+TESTS ?= $(sort $(wildcard t/*.t))
+
+.DEFAULT_GOAL := all
+.DELETE_ON_ERROR:
+.PHONY: all deps demo check tests install clean
+all: $(FILTERS)
+tests: $(TPROGS)
+
+$(B)/%.o: %.c
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS) $(if $(filter lib/engine/%,$<),$(CFLAGS_engine)) \
+	    $(shell pkg-config --cflags $(PKGS)) -MMD -MP -c -o $@ $<
+
+$(B)/libcb.a: $(LIB_OBJ)
+	rm -f $@ && ar rcs $@ $^
+
+$(B)/bin/%: $(B)/filters/%.o $(B)/libcb.a
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+
+$(B)/t/%: $(B)/t/%.o $(B)/libcb.a
+	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+
+# Installs what is missing and says what; does nothing when all is there.
+deps:
+	@missing=$$(for p in $(PACKAGES); do \
+	    dpkg-query -W -f='$${Status}' $$p 2>/dev/null | \
+	    grep -q 'ok installed' || echo $$p; done); \
+	[ -z "$$missing" ] && exit 0; \
+	echo "installing:" $$missing; \
+	sudo=$$([ $$(id -u) = 0 ] || echo sudo); \
+	$$sudo apt-get update -q && \
+	$$sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y -q \
+	    --no-install-recommends $$missing
+
+check: deps
+	$(MAKE) all tests
+	CB_BUILD=$(abspath $(B)) prove $(TESTS)
+
+demo: deps
+	$(MAKE) all
+	$(MAKE) -f pipelines/demo.mk OUT=build/demo
+
+install: all
+	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/man/man1 \
+	    $(DESTDIR)$(PREFIX)/share/man/man5 $(DESTDIR)$(PREFIX)/share/man/man7
+	install $(FILTERS) $(DESTDIR)$(PREFIX)/bin
+	for s in 1 5 7; do install -m 644 man/*.$$s \
+	    $(DESTDIR)$(PREFIX)/share/man/man$$s; done
+
+clean:
+	rm -rf build
+
+-include $(LIB_OBJ:.o=.d) $(wildcard $(B)/filters/*.d $(B)/t/*.d)
