@@ -1,0 +1,221 @@
+/*
+ * train: what surrounds forward and backward: rates and groups of the
+ * optimiser, restore points, checkpoints, the log.  Knows names and numbers of
+ * parameters, never what they compute, nor media or text.
+ */
+#ifndef CB_TRAIN_H
+#define CB_TRAIN_H
+
+#include "base/base.h"
+#include "base/safetensors.h"
+#include "engine/engine.h"
+#include "model/param.h"
+#include "task/settings.h"
+
+/* ---- rates: schedule.c ------------------------------------------------- */
+
+/*
+ * Learning rate of optimiser step 1 .. total.  Warm-up takes the first
+ * (int)(warmup_ratio * total) steps of linear and invsqrt; milestones (any
+ * order) and epoch are those of multi_step.  Never below 1e-8.  The quirks are
+ * the original's: README of the reference, 27, 29 and 36.
+ */
+double	cb_lr_at(int64_t step, int64_t total, double base, enum cb_decay kind,
+	    double warmup_ratio, const int *milestones, int n, int64_t epoch);
+
+/* ---- groups and segments: groups.c, optim.c ----------------------------- */
+
+#define CB_GROUPS 8
+
+/*
+ * Group of a parameter, from its name alone: 0-3 transformer, 4-7 CNN; in each
+ * prefix with decay, prefix without, rest with decay, rest without.  -1: the
+ * name is of neither part.  An empty prefix matches nothing.
+ */
+int	cb_group_of(const char *name, const char *transformer_prefix,
+	    const char *cnn_prefix);
+
+/* Rates of the eight groups at a step; epoch counts from 0 (multi_step). */
+void	cb_group_rates(double lr[CB_GROUPS], const struct cb_settings *s,
+	    int64_t step, int64_t total, int64_t epoch);
+
+/* Weight decay of the eight groups. */
+void	cb_group_decays(double wd[CB_GROUPS], const struct cb_settings *s);
+
+/* A contiguous range of the arena whose trainable entries share a group. */
+struct cb_segment {
+	int64_t	 at, count;		/* elements */
+	int	 group;
+	double	 lr, wd;		/* of this step */
+};
+
+struct cb_segments {
+	struct cb_segment *at;
+	int	 n;
+};
+
+/*
+ * Segments of all trainable parameters, in arena order; neighbours of one group
+ * are joined (padding between them that belongs to nobody is not covered).
+ * A trainable name outside both parts is an error.
+ */
+int	cb_segments_init(struct cb_segments *out, const struct cb_param *p,
+	    int n, const struct cb_settings *s);
+void	cb_segments_clear(struct cb_segments *g);
+
+/* Sets lr and wd of each segment for a step. */
+void	cb_segments_rate(struct cb_segments *g, const struct cb_settings *s,
+	    int64_t step, int64_t total, int64_t epoch);
+
+/*
+ * One step over the segments: total norm of the gradient g in double, clipping
+ * by max_norm (-1: none), AdamW.  t: the count of this update, from 1.  w, m, v
+ * and g are arenas in engine memory.  *norm: before clipping.  A norm that is
+ * not finite is an error and changes nothing.
+ */
+int	cb_optim_step(double *norm, struct cb_engine *e,
+	    const struct cb_segments *segs, float *w, float *m, float *v,
+	    const float *g, int64_t t, const double betas[2], double max_norm);
+
+/*
+ * Steps of a run: ceil(epochs * groups / (batch * accumulation)), quirk 35; at
+ * least 1.
+ */
+int64_t	cb_total_steps(const struct cb_settings *s, int64_t groups_an_epoch);
+
+/* ---- restore points: restore.c ------------------------------------------ */
+
+/*
+ * RUN/restore.0.safetensors and RUN/restore.1.safetensors, written in turn, so
+ * that one is whole at any moment.
+ */
+struct cb_restore {
+	const struct cb_param *params;	/* the table of the arena */
+	int	 nparams;
+	float	*w, *m, *v;	/* arenas; m, v: trainable parameters only */
+	int64_t	 step;		/* optimiser steps done */
+	int64_t	 batches;	/* batches of the stream consumed */
+	/*
+	 * What must be the same for a run to go on: an object, say {"settings",
+	 * "annotations", "provenance", "vocab" (a hash)}.  Borrowed.
+	 */
+	const json_t *identity;
+	/* Whatever else the trainer wants back; NULL or borrowed for a save,
+	 * yours to decref (NULL: none) after a load. */
+	json_t	*state;
+};
+
+/* Overwrites the older of the two.  On failure (disk full) nothing that was
+ * whole is lost; the training run should stop with status 1. */
+int	cb_restore_save(const char *run, const struct cb_restore *r);
+
+/*
+ * Fills w, m, v, step, batches, state from the newest whole point.  1: done;
+ * 0: there is none (nothing touched); -1: there is one, but of another identity
+ * or other parameters (the message names what differs).  A damaged point
+ * is passed over with a warning; if only damaged ones are there: -1.
+ */
+int	cb_restore_load(const char *run, struct cb_restore *r);
+
+/* ---- log: log.c ---------------------------------------------------------- */
+
+struct cb_step {
+	int64_t	 step, epoch;
+	double	 loss, grad_norm;
+	double	 lr[CB_GROUPS];
+	int64_t	 examples;	/* text rows of this step */
+	double	 data_s;	/* seconds spent waiting for the stream */
+	double	 compute_s;	/* and computing */
+};
+
+struct cb_log;
+
+/*
+ * Opens RUN/log.jsonl to go on after `step`: lines of later steps, and a line
+ * that was cut off, are removed.  One line every `every` steps and at `total`;
+ * total 0: unknown.
+ */
+int	cb_log_open(struct cb_log **out, const char *run, int64_t step,
+	    int64_t total, int every);
+
+/* Adds a step: a line where it is due (sums and means since the last), and the
+ * progress line on a terminal. */
+int	cb_log_step(struct cb_log *l, const struct cb_step *s);
+
+/* Adds a line of one's own; an object that has "step".  Handed over. */
+int	cb_log_write(struct cb_log *l, json_t *line);
+
+/* What was logged survives a power cut; call it before cb_restore_save(). */
+int	cb_log_sync(struct cb_log *l);
+
+/* Wipes the progress line.  A failed close is a failed write. */
+int	cb_log_close(struct cb_log *l);
+
+/* RUN/args.json: version, arguments, effective settings, and the provenance of
+ * the stream (may be NULL); all borrowed. */
+int	cb_args_write(const char *run, int argc, char *const *argv,
+	    const json_t *settings, const json_t *provenance);
+
+/* ---- checkpoints: checkpoint.c; initial weights: import.c ----------------- */
+
+/* What a checkpoint says of itself.  Values are borrowed for a save and yours
+ * to clear after a load; NULL where there is none. */
+struct cb_checkpoint {
+	json_t	*config;	/* cb_settings_json() */
+	json_t	*answers;	/* list of names, index = label */
+	json_t	*vocab;		/* list of words, index = id */
+	json_t	*provenance;
+	char	*task;
+	int64_t	 step;
+};
+void	cb_checkpoint_clear(struct cb_checkpoint *c);
+
+/* Writes RUN/ckpt/model_step_N.safetensors: every parameter of the table. */
+int	cb_checkpoint_save(const char *run, const struct cb_checkpoint *c,
+	    const struct cb_param *p, int n, const float *w);
+
+/*
+ * The file that -m names: a file as it is; of a run directory the newest of
+ * ckpt/.  Yours to free.
+ */
+int	cb_checkpoint_find(char **path, const char *run_or_file);
+
+/* Reads what the file says of itself; "config" must be there. */
+int	cb_checkpoint_open(struct cb_safetensors **f, struct cb_checkpoint *c,
+	    const char *path);
+
+/*
+ * All parameters of the table out of a checkpoint, ours or the original's
+ * (converted): any float type; decoder copies (quirk 2, they win) and the
+ * detector (quirk 1) are accepted.  A missing tensor or one of another
+ * shape is an error that names it.
+ */
+int	cb_checkpoint_load(const struct cb_safetensors *f,
+	    const struct cb_param *p, int n, float *w);
+
+struct cb_import {
+	int	 taken;		/* parameters of the table set */
+	int	 missing;	/* of that part, but not in the file */
+	int	 unexpected;	/* in the file, but of no use here */
+	int	 misfit;	/* e2e only: there, but of another shape */
+	char	 first_missing[128], first_unexpected[128], first_misfit[256];
+};
+
+/*
+ * Initial weights, by the names of their makers:
+ * CB_IMPORT_E2E	a ClipBERT checkpoint of any task; what does not fit
+ *			(another head) is left as it was and counted
+ * CB_IMPORT_BERT	Hugging Face BERT, with or without "bert.", also with
+ *			the old names gamma and beta
+ * CB_IMPORT_RESNET	detectron2 (backbone.*, *.norm.*) or torchvision
+ *			(layer1.0.conv1, bn1), whose stride is in another place:
+ *			a warning says so
+ * In BERT and RESNET files a tensor of another shape is an error that names it
+ * and both shapes; so is a file that has nothing for the part.  w is unchanged
+ * then.
+ */
+enum cb_import_kind { CB_IMPORT_E2E, CB_IMPORT_BERT, CB_IMPORT_RESNET };
+int	cb_import(struct cb_import *report, enum cb_import_kind kind,
+	    const char *path, const struct cb_param *p, int n, float *w);
+
+#endif
