@@ -1,0 +1,78 @@
+/*
+ * The table of engines.  "cuda" is a plug-in, so that nothing else of the suite
+ * needs CUDA: cb_cuda.so beside the library or on the library path.
+ */
+#include <dlfcn.h>
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "host.h"
+
+typedef int open_fn(struct cb_engine **out, int threads);
+
+/* ../lib/clipbert/cb_cuda.so seen from the program's own folder: there both
+ * after `make install` and under build/. */
+static void *
+plugin(void)
+{
+	char path[PATH_MAX + 64], *slash;
+	ssize_t n = readlink("/proc/self/exe", path, PATH_MAX);
+	void *so = NULL;
+
+	if (n > 0) {
+		path[n] = '\0';
+		if ((slash = strrchr(path, '/')) != NULL) {
+			strcpy(slash, "/../lib/clipbert/cb_cuda.so");
+			if (access(path, F_OK) == 0)
+				return dlopen(path, RTLD_NOW | RTLD_LOCAL);
+		}
+	}
+	so = dlopen("cb_cuda.so", RTLD_NOW | RTLD_LOCAL);
+	return so;
+}
+
+/* The plug-in stays loaded until the program ends: its driver keeps threads. */
+static int
+cuda_open(struct cb_engine **out, int threads)
+{
+	open_fn *open;
+	void *so;
+
+	if ((so = plugin()) == NULL)
+		return cb_fail(CB_EMISSING, "cuda: cb_cuda.so cannot be loaded: "
+		    "%s", dlerror());
+	*(void **)&open = dlsym(so, "cb_cuda_open");
+	if (open == NULL)
+		return cb_fail(CB_EFORMAT, "cuda: cb_cuda.so is not an engine: "
+		    "%s", dlerror());
+	return open(out, threads);
+}
+
+int
+cb_engine_open(struct cb_engine **out, const char *name, int threads)
+{
+	if (strcmp(name, "ref") == 0)
+		return cb_ref_open(out);
+	if (strcmp(name, "cpu") == 0)
+		return cb_cpu_open(out, threads);
+	if (strcmp(name, "cuda") == 0)
+		return cuda_open(out, threads);
+	if (strcmp(name, "auto") != 0)
+		return cb_fail(CB_EUSAGE, "%s: no such engine (auto, cpu, cuda, "
+		    "ref)", name);
+	if (cuda_open(out, threads) == 0)
+		return 0;
+	return cb_cpu_open(out, threads);
+}
+
+void
+cb_resized(int *rows, int *cols, int h, int w, int S)
+{
+	*rows = *cols = S;
+	if (h >= w)
+		*cols = (int)(S * (w * 1.0 / h));
+	else
+		*rows = (int)(S * (h * 1.0 / w));
+}

@@ -1,0 +1,56 @@
+/*
+ * What the two engines in host memory share: the element type is float, an
+ * activation pointer is cast here and nowhere else.
+ */
+#ifndef CB_ENGINE_HOST_H
+#define CB_ENGINE_HOST_H
+
+#include <math.h>
+
+#include "engine.h"
+
+static inline float *
+f32(struct cb_elem *x)
+{
+	return (float *)x;
+}
+
+static inline const float *
+cf32(const struct cb_elem *x)
+{
+	return (const float *)x;
+}
+
+static inline int
+conv_out(int side, int k, int stride, int pad)
+{
+	return (side + 2 * pad - k) / stride + 1;
+}
+
+/* Draws below this are dropped: u < p 2^32 for whole u.  0: no dropout. */
+static inline uint32_t
+drop_limit(const struct cb_drop *d)
+{
+	return d == NULL ? 0 : (uint32_t)ceil((double)d->p * 0x1p32);
+}
+
+static inline float
+drop_scale(const struct cb_drop *d)
+{
+	return d == NULL ? 1 : 1 / (1 - d->p);
+}
+
+/* What element i is multiplied by: 0, or 1/(1-p). */
+static inline float
+drop_factor(const struct cb_drop *d, int64_t i)
+{
+	if (d == NULL || d->p == 0)
+		return 1;
+	return cb_rng_u32(&d->rng, (uint32_t)i) < drop_limit(d) ? 0 :
+	    drop_scale(d);
+}
+
+int	cb_ref_open(struct cb_engine **out);
+int	cb_cpu_open(struct cb_engine **out, int threads);
+
+#endif

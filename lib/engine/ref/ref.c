@@ -1,0 +1,105 @@
+/*
+ * The table of the plain C twins, and their memory, which is host memory.  They
+ * run where they are called, so there is nothing to wait for.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "ref.h"
+
+static void
+ref_free(struct cb_engine *e)
+{
+	free(e);
+}
+
+static void *
+ref_alloc(struct cb_engine *e, int64_t bytes)
+{
+	void *p = cb_alloc(bytes);
+
+	(void)e;
+	if (p == NULL)
+		cb_fail(CB_ENOMEM, "%lld bytes", (long long)bytes);
+	return p;
+}
+
+static void
+ref_release(struct cb_engine *e, void *p)
+{
+	(void)e;
+	free(p);
+}
+
+static void
+ref_put(struct cb_engine *e, void *to, const void *host, int64_t bytes)
+{
+	(void)e;
+	if (bytes > 0)
+		memcpy(to, host, bytes);
+}
+
+static void
+ref_put_elem(struct cb_engine *e, struct cb_elem *to, const float *host,
+    int64_t n)
+{
+	ref_put(e, to, host, n * (int64_t)sizeof(float));
+}
+
+static void
+ref_get_elem(struct cb_engine *e, float *host, const struct cb_elem *from,
+    int64_t n)
+{
+	ref_put(e, host, from, n * (int64_t)sizeof(float));
+}
+
+static void
+ref_zero(struct cb_engine *e, void *p, int64_t bytes)
+{
+	(void)e;
+	if (bytes > 0)
+		memset(p, 0, bytes);
+}
+
+static int
+ref_sync(struct cb_engine *e)
+{
+	(void)e;
+	return 0;
+}
+
+static const struct cb_engine table = {
+	.name = "ref", .elem_size = sizeof(float),
+	.free = ref_free, .alloc = ref_alloc, .release = ref_release,
+	.put = ref_put, .get = ref_put, .put_elem = ref_put_elem,
+	.get_elem = ref_get_elem, .zero = ref_zero, .sync = ref_sync,
+	.prepare = ref_prepare,
+	.conv_new = ref_conv_new, .conv_free = ref_conv_free,
+	.conv_pack = ref_conv_pack, .conv_fwd = ref_conv_fwd,
+	.conv_bwd = ref_conv_bwd,
+	.pool_fwd = ref_pool_fwd, .pool_bwd = ref_pool_bwd,
+	.moments = ref_moments,
+	.embed_text_fwd = ref_embed_text_fwd,
+	.embed_text_bwd = ref_embed_text_bwd,
+	.embed_grid_fwd = ref_embed_grid_fwd,
+	.embed_grid_bwd = ref_embed_grid_bwd,
+	.rows_fwd = ref_rows_fwd, .rows_bwd = ref_rows_bwd,
+	.norm_fwd = ref_norm_fwd, .norm_bwd = ref_norm_bwd,
+	.linear_new = ref_linear_new, .linear_free = ref_linear_free,
+	.linear_pack = ref_linear_pack, .linear_fwd = ref_linear_fwd,
+	.linear_bwd = ref_linear_bwd,
+	.act_bwd = ref_act_bwd, .add = ref_add,
+	.attention_fwd = ref_attention_fwd,
+	.attention_bwd = ref_attention_bwd,
+	.pool_scores = ref_pool_scores, .loss = ref_loss,
+	.sumsq = ref_sumsq, .adamw = ref_adamw,
+};
+
+int
+cb_ref_open(struct cb_engine **out)
+{
+	if ((*out = malloc(sizeof(table))) == NULL)
+		return cb_fail(CB_ENOMEM, "engine");
+	**out = table;
+	return 0;
+}
