@@ -19,14 +19,14 @@
 /* ---- messages ---------------------------------------------------------- */
 
 /*
- * A message: a map and all the memory it needs.  `root` may be changed with
- * cb_map_set(); everything in it is valid until cb_msg_free().
+ * A message: a map and all the memory it needs, which is its zone's.  `root`
+ * may be changed with cb_map_set(); everything in it is valid until
+ * cb_msg_free().  In memory a tensor is an ext object of type CB_EXT_TENSOR
+ * whose bytes are a struct cb_array; take it apart with cb_obj_array() only.
  */
 struct cb_msg {
 	msgpack_zone *zone;
 	msgpack_object root;	/* a map */
-	struct cb_array *arrays;	/* private: the tensors that arrived */
-	int	 narrays;
 };
 
 /* An empty map, to be filled with cb_map_set(). */
@@ -139,8 +139,8 @@ int	cb_writer_open(struct cb_writer **out, int fd, struct cb_msg *header,
 /* Writes one message; it stays yours.  Counts groups and batches. */
 int	cb_writer_put(struct cb_writer *w, const struct cb_msg *m);
 
-/* {"picture": a, "clip", "index", "pts"} without building a message;
- * extra: more keys from a picture message to keep, or NULL. */
+/* {"picture": a, "clip", "index", "pts"} without building a message; a's data
+ * goes to the pipe uncopied. */
 int	cb_writer_picture(struct cb_writer *w, const struct cb_array *a,
 	    int64_t clip, int64_t index, double pts_s);
 
