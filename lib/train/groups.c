@@ -58,13 +58,39 @@ cb_group_decays(double wd[CB_GROUPS], const struct cb_settings *s)
 		    i < 4 ? s->weight_decay : s->cnn_weight_decay;
 }
 
+static int
+compare_at(const void *a, const void *b)
+{
+	const struct cb_segment *x = a, *y = b;
+
+	return (x->at > y->at) - (x->at < y->at);
+}
+
+/* Neighbours of one group become one. */
+static void
+join(struct cb_segments *g)
+{
+	struct cb_segment *last = g->at;
+	int i;
+
+	for (i = 1; i < g->n; i++) {
+		if (g->at[i].group == last->group &&
+		    g->at[i].at == last->at + last->count)
+			last->count += g->at[i].count;
+		else
+			*++last = g->at[i];
+	}
+	if (g->n > 0)
+		g->n = (int)(last - g->at) + 1;
+}
+
 int
 cb_segments_init(struct cb_segments *out, const struct cb_param *p, int n,
     const struct cb_settings *s)
 {
-	struct cb_segment *last = NULL;
+	struct cb_segment *g;
 	double wd[CB_GROUPS];
-	int i, group;
+	int i;
 
 	memset(out, 0, sizeof(*out));
 	if ((out->at = calloc(n + 1, sizeof(*out->at))) == NULL)
@@ -73,24 +99,20 @@ cb_segments_init(struct cb_segments *out, const struct cb_param *p, int n,
 	for (i = 0; i < n; i++) {
 		if (!p[i].trainable)
 			continue;
-		group = cb_group_of(p[i].name, s->transformer_lr_mul_prefix,
-		    s->cnn_lr_mul_prefix);
-		if (group < 0) {
+		g = &out->at[out->n++];
+		g->at = p[i].at;
+		g->count = p[i].count;
+		g->group = cb_group_of(p[i].name,
+		    s->transformer_lr_mul_prefix, s->cnn_lr_mul_prefix);
+		if (g->group < 0) {
 			cb_segments_clear(out);
 			return cb_fail(CB_EFORMAT, "%s: neither of the "
 			    "transformer nor of the cnn", p[i].name);
 		}
-		if (last != NULL && last->group == group &&
-		    last->at + last->count == p[i].at) {
-			last->count += p[i].count;
-			continue;
-		}
-		last = &out->at[out->n++];
-		last->at = p[i].at;
-		last->count = p[i].count;
-		last->group = group;
-		last->wd = wd[group];
+		g->wd = wd[g->group];
 	}
+	qsort(out->at, out->n, sizeof(*out->at), compare_at);
+	join(out);
 	return 0;
 }
 

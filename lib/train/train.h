@@ -9,7 +9,7 @@
 #include "base/base.h"
 #include "base/safetensors.h"
 #include "engine/engine.h"
-#include "model/param.h"
+#include "model/model.h"
 #include "task/settings.h"
 
 /* ---- rates: schedule.c ------------------------------------------------- */
@@ -56,7 +56,7 @@ struct cb_segments {
 
 /*
  * Segments of all trainable parameters, in arena order; neighbours of one group
- * are joined (padding between them that belongs to nobody is not covered).
+ * are joined.
  * A trainable name outside both parts is an error.
  */
 int	cb_segments_init(struct cb_segments *out, const struct cb_param *p,
@@ -90,9 +90,10 @@ int64_t	cb_total_steps(const struct cb_settings *s, int64_t groups_an_epoch);
  * that one is whole at any moment.
  */
 struct cb_restore {
-	const struct cb_param *params;	/* the table of the arena */
+	const struct cb_param *params;
 	int	 nparams;
-	float	*w, *m, *v;	/* arenas; m, v: trainable parameters only */
+	float	*w, *m, *v;	/* host arenas, by the offsets of the table; m and
+				 * v: of trainable parameters only */
 	int64_t	 step;		/* optimiser steps done */
 	int64_t	 batches;	/* batches of the stream consumed */
 	/*
@@ -170,7 +171,8 @@ struct cb_checkpoint {
 };
 void	cb_checkpoint_clear(struct cb_checkpoint *c);
 
-/* Writes RUN/ckpt/model_step_N.safetensors: every parameter of the table. */
+/* Writes RUN/ckpt/model_step_N.safetensors: every parameter of the table.  w
+ * here and below is a host arena. */
 int	cb_checkpoint_save(const char *run, const struct cb_checkpoint *c,
 	    const struct cb_param *p, int n, const float *w);
 
