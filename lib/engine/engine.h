@@ -71,6 +71,8 @@ struct cb_loss {
 	int	 K, N, C;
 	float	 margin;
 	int	 group;
+	float	 share;		/* total and gradient are multiplied by it: 1, or
+				 * what part of a larger batch this is */
 };
 
 struct cb_adamw {

@@ -8,7 +8,8 @@
  *	RANK	max(0, margin + sigmoid(s_j) - sigmoid(s_0)), mean over all
  *
  * The gradient goes from the loss to s (ds below), then to the clips: a K-th to
- * each for mean, all to the first largest for max.
+ * each for mean, all to the first largest for max.  Total and gradient are
+ * multiplied by the share of the batch that this is.
  */
 #include <string.h>
 
@@ -184,5 +185,7 @@ ref_loss(struct cb_engine *e, float *total, float *each,
 	}
 	if (l->kind != CB_LOSS_RANK)
 		n = l->N;
-	*total = n > 0 ? (float)(sum / n) : 0;
+	*total = n > 0 ? (float)(l->share * sum / n) : 0;
+	for (i = 0; dx != NULL && i < l->K * plane; i++)
+		dx[i] *= l->share;
 }

@@ -1,0 +1,184 @@
+/* Shared by the files of this room only. */
+#ifndef CB_MODEL_INTERNAL_H
+#define CB_MODEL_INTERNAL_H
+
+#include <setjmp.h>
+
+#include "model.h"
+
+/* ---- arena.c: activations of one run, a stack that grows to its high mark - */
+
+struct arena {
+	struct cb_engine *e;
+	struct block {
+		char *at;
+		int64_t size, used;
+	} *blocks;
+	int	 n, top;	/* blocks, the one in use */
+	jmp_buf	*full;
+};
+
+struct mark {
+	int	 top;
+	int64_t	 used;
+};
+
+/* Frees everything at once; merges what one run needed into one block. */
+void	arena_reset(struct arena *a);
+void	arena_clear(struct arena *a);
+/*
+ * Never NULL: where memory ends it jumps to *full, set by whoever started the
+ * run.  Nothing between there and here owns anything, so a pass of a hundred
+ * operations reads as the paper does, without a test on every line.
+ */
+void	*arena_take(struct arena *a, int64_t count, size_t size);
+struct mark arena_mark(const struct arena *a);
+void	arena_release(struct arena *a, struct mark m);
+
+/* ---- the parts ------------------------------------------------------------ */
+
+/* A convolution with its frozen batch norm. */
+struct conv {
+	struct cb_conv g;
+	struct cb_conv_plan *plan;
+	int	 w;		/* parameter; -1: absent */
+	int	 norm;		/* its norm.weight, then bias, mean, var; -1 */
+	float	*scale, *shift;	/* engine, [O]; NULL without norm */
+	bool	 trainable;
+};
+
+/* x - conv1 - conv2 - conv3 + (shortcut or x).  What a forward keeps. */
+struct bottleneck {
+	struct conv conv1, conv2, conv3, shortcut;	/* shortcut.w may be -1 */
+	int	 H, W, C, OH, OW, O;
+	bool	 trainable;
+	struct cb_elem *x, *a, *b, *y;
+};
+
+struct cnn {
+	struct conv stem, grid;
+	struct cb_pool2d stem_pool, grid_pool;
+	struct bottleneck *blocks;
+	int	 nblocks, frozen;	/* the first `frozen` blocks do not train */
+	bool	 stem_trains;
+	int	 h;			/* grid side */
+	/* kept by a forward for the backward pass */
+	struct cb_elem *input, *stem_y, *pool_y, *grid_x, *grid_conv, *grid_y;
+	int	 P;
+};
+
+struct norm {
+	int	 w;		/* gain, then bias */
+};
+
+struct layer {
+	struct cb_linear_plan *qkv, *attn, *inter, *out;
+	int	 p_qkv_w, p_qkv_b, p_attn, p_inter, p_out;	/* weight; bias is + 1 but for qkv */
+	struct norm norm1, norm2;
+	/* kept */
+	struct cb_elem *x, *qkv_y, *o, *s1, *y1, *z, *f, *s2, *y2;
+	float	*lse, *mean1, *rstd1, *mean2, *rstd2;
+};
+
+struct bert {
+	int	 word, position, type, row, col, vtype;
+	struct norm tnorm, vnorm;
+	struct layer *layers;
+	struct cb_linear_plan *pooler;
+	int	 p_pooler;
+	/* the batch, in engine memory */
+	int32_t	*ids, *pos, *src, *seq, *first, *cells;
+	int	 Tt, T, S, V, M, N, K, longest;
+	/* kept */
+	struct cb_elem *text_s, *text_y, *vis_s, *vis_y, *x0, *cls, *pooled;
+	float	*tmean, *trstd, *vmean, *vrstd;
+};
+
+struct head {
+	struct cb_linear_plan *fc1, *fc2;
+	int	 p_fc1, p_fc2;
+	struct cb_elem *x, *f, *y;	/* dropped input, hidden, scores [K*N,C] */
+};
+
+struct cb_model {
+	struct cb_engine *e;
+	struct cb_model_config c;
+	struct cb_param *params;
+	int	 nparams;
+	int64_t	 count, trainable;
+	float	*weights, *grads;
+
+	struct cnn cnn;
+	struct bert bert;
+	struct head head;
+
+	struct arena arena;
+	int64_t	 memory;
+	bool	 calibrating;
+	cb_tap_fn *tap;
+	void	*tap_arg;
+
+	/* the run */
+	bool	 training;
+	uint64_t seed;
+	uint32_t step;
+	uint32_t part;		/* of a batch that is run in parts */
+	/* of the last training run, in the arena: see cb_model_last() */
+	struct last {
+		struct cb_elem *scores, *dscores;
+		float	*each;
+		int64_t	 neach;
+		int	 K, N;
+	} last;
+};
+
+/* params.c */
+int	params_build(struct cb_model *m);
+void	params_clear(struct cb_model *m);
+float	*param(struct cb_model *m, int i);	/* its values */
+float	*grad(struct cb_model *m, int i);	/* NULL where frozen */
+int	find(struct cb_model *m, const char *fmt, ...) CB_PRINTF(2, 3);
+
+/* cnn.c */
+int	cnn_build(struct cb_model *m);
+void	cnn_clear(struct cb_model *m);
+void	cnn_pack(struct cb_model *m, bool all);
+/* -> grid [P,h,h,D]; keeps what the backward pass needs where training. */
+struct cb_elem *cnn_forward(struct cb_model *m, const struct cb_array *pictures,
+	    int P);
+void	cnn_backward(struct cb_model *m, struct cb_elem *dgrid);
+int64_t	cnn_bytes(const struct cb_model *m);	/* kept a picture */
+
+/* bert.c */
+int	bert_build(struct cb_model *m);
+void	bert_clear(struct cb_model *m);
+void	bert_pack(struct cb_model *m);
+/* Lays the texts of the batch out in packed sequences. */
+int	bert_batch(struct cb_model *m, const struct cb_inputs *in);
+/* grid -> pooled [K*N,D], clip-major */
+struct cb_elem *bert_forward(struct cb_model *m, const struct cb_elem *grid,
+	    int F);
+/* -> gradient of the grid */
+struct cb_elem *bert_backward(struct cb_model *m, struct cb_elem *dpooled,
+	    int F);
+
+/* head.c */
+int	head_build(struct cb_model *m);
+void	head_clear(struct cb_model *m);
+void	head_pack(struct cb_model *m);
+struct cb_elem *head_forward(struct cb_model *m, const struct cb_elem *pooled,
+	    int rows);
+struct cb_elem *head_backward(struct cb_model *m, struct cb_elem *dscores,
+	    int rows);
+
+/* model.c */
+struct cb_elem *take(struct cb_model *m, int64_t elements);
+float	*take_f32(struct cb_model *m, int64_t n);
+struct cb_elem *elem_at(struct cb_model *m, const struct cb_elem *x,
+	    int64_t elements);
+/* The masks of dropout number `op`; p = 0 where not training. */
+struct cb_drop drop(const struct cb_model *m, float p, int op);
+void	tap(struct cb_model *m, const struct cb_elem *x, int rank,
+	    const int64_t *dim, const char *fmt, ...) CB_PRINTF(5, 6);
+
+#endif

@@ -1,0 +1,400 @@
+/*
+ * The whole model: pictures and texts to scores, and back.
+ *
+ *	cnn.c	pictures [P,S,S,3] -> grid [P,h,h,D]
+ *	bert.c	grid and texts -> pooled [K*N,D]
+ *	head.c	pooled -> scores [K*N,C]
+ *	engine	scores -> loss, and its gradient
+ */
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "internal.h"
+
+struct cb_elem *
+take(struct cb_model *m, int64_t elements)
+{
+	return arena_take(&m->arena, elements, m->e->elem_size);
+}
+
+float *
+take_f32(struct cb_model *m, int64_t n)
+{
+	return arena_take(&m->arena, n, sizeof(float));
+}
+
+struct cb_elem *
+elem_at(struct cb_model *m, const struct cb_elem *x, int64_t elements)
+{
+	return (struct cb_elem *)((char *)x + elements *
+	    (int64_t)m->e->elem_size);
+}
+
+struct cb_drop
+drop(const struct cb_model *m, float p, int op)
+{
+	struct cb_drop d = { .p = m->training ? p : 0, .rng = {
+	    .seed = m->seed, .purpose = CB_RNG_DROPOUT + op,
+	    .epoch = m->part, .seq = m->step } };
+
+	return d;
+}
+
+void
+tap(struct cb_model *m, const struct cb_elem *x, int rank, const int64_t *dim,
+    const char *fmt, ...)
+{
+	char name[64];
+	int64_t n = 1;
+	float *host;
+	va_list ap;
+	int i;
+
+	if (m->tap == NULL)
+		return;
+	for (i = 0; i < rank; i++)
+		n *= dim[i];
+	if ((host = malloc(n * sizeof(*host))) == NULL)
+		abort();
+	va_start(ap, fmt);
+	vsnprintf(name, sizeof(name), fmt, ap);
+	va_end(ap);
+	m->e->get_elem(m->e, host, x, n);
+	m->tap(m->tap_arg, name, host, rank, dim);
+	free(host);
+}
+
+void
+cb_model_tap(struct cb_model *m, cb_tap_fn *fn, void *arg)
+{
+	m->tap = fn;
+	m->tap_arg = arg;
+}
+
+/* ---- building ---------------------------------------------------------------- */
+
+static int
+check_config(const struct cb_model_config *c)
+{
+	if (c->heads < 1 || c->hidden % c->heads != 0)
+		return cb_fail(CB_EUSAGE, "hidden size %d is no multiple of "
+		    "%d heads", c->hidden, c->heads);
+	if (c->labels < 1)
+		return cb_fail(CB_EUSAGE, "a head of %d classes", c->labels);
+	if (c->agg == CB_AGG_LSE && c->loss != CB_LOSS_CE)
+		return cb_fail(CB_EUSAGE, "lse pooling of clips goes with the "
+		    "cross-entropy loss only");
+	return 0;
+}
+
+int
+cb_model_grid(const struct cb_model_config *c)
+{
+	int H = c->image, i;
+
+	for (i = 0; i < 5; i++)	/* stem, its pool, res3, res4, res5 */
+		H = (H - 1) / 2 + 1;
+	return H / 2;
+}
+
+int
+cb_model_new(struct cb_model **out, struct cb_engine *e,
+    const struct cb_model_config *c)
+{
+	struct cb_model *m;
+	int grid = cb_model_grid(c);
+
+	if (check_config(c) < 0)
+		return -1;
+	if (grid > c->rows || grid > c->cols)
+		return cb_fail(CB_EUSAGE, "images of %d pixels give a grid of "
+		    "%d, the model has %d rows and %d columns", c->image, grid,
+		    c->rows, c->cols);
+	if ((m = calloc(1, sizeof(*m))) == NULL)
+		return cb_fail(CB_ENOMEM, "model");
+	m->e = m->arena.e = e;
+	m->c = *c;
+	if (params_build(m) < 0 || cnn_build(m) < 0 || bert_build(m) < 0 ||
+	    head_build(m) < 0) {
+		cb_model_free(m);
+		return -1;
+	}
+	*out = m;
+	return 0;
+}
+
+void
+cb_model_free(struct cb_model *m)
+{
+	if (m == NULL)
+		return;
+	arena_clear(&m->arena);
+	head_clear(m);
+	bert_clear(m);
+	cnn_clear(m);
+	params_clear(m);
+	free(m);
+}
+
+const struct cb_model_config *
+cb_model_config(const struct cb_model *m)
+{
+	return &m->c;
+}
+
+struct cb_engine *
+cb_model_engine(struct cb_model *m)
+{
+	return m->e;
+}
+
+void
+cb_model_pack(struct cb_model *m, bool all)
+{
+	cnn_pack(m, all);
+	bert_pack(m);
+	head_pack(m);
+}
+
+void
+cb_model_memory(struct cb_model *m, int64_t bytes)
+{
+	m->memory = bytes;
+}
+
+/* ---- running ------------------------------------------------------------------ */
+
+static int
+check_pictures(const struct cb_model *m, const struct cb_array *p, int n)
+{
+	int i, rows, cols;
+
+	for (i = 0; i < n; i++) {
+		if (p[i].type != CB_U8 || p[i].rank != 3 || p[i].dim[2] != 3 ||
+		    p[i].dim[0] < 1 || p[i].dim[1] < 1 ||
+		    p[i].dim[0] > INT32_MAX || p[i].dim[1] > INT32_MAX)
+			return cb_fail(CB_EFORMAT, "batch: picture %d is not "
+			    "u8 [H,W,3]", i);
+		cb_resized(&rows, &cols, (int)p[i].dim[0], (int)p[i].dim[1],
+		    m->c.image);
+		if (rows < 1 || cols < 1)
+			return cb_fail(CB_EFORMAT, "batch: picture %d of %lld x"
+			    " %lld is too narrow for a side of %d", i,
+			    (long long)p[i].dim[1], (long long)p[i].dim[0],
+			    m->c.image);
+	}
+	return 0;
+}
+
+/* Scores [K*N,C] of a batch. */
+static struct cb_elem *
+forward(struct cb_model *m, const struct cb_inputs *in)
+{
+	struct cb_elem *grid, *pooled;
+
+	grid = cnn_forward(m, in->pictures, in->B * in->K * in->F);
+	pooled = bert_forward(m, grid, in->F);
+	return head_forward(m, pooled, in->K * in->N);
+}
+
+int
+cb_model_score(struct cb_model *m, const struct cb_inputs *in, float *scores,
+    float *clip_scores)
+{
+	int64_t n = (int64_t)in->N * m->c.labels;
+	struct cb_engine *e = m->e;
+	struct cb_elem *y;
+	jmp_buf full;
+	float *out;
+
+	if (check_pictures(m, in->pictures, in->B * in->K * in->F) < 0)
+		return -1;
+	m->arena.full = &full;
+	if (setjmp(full) != 0)
+		return -1;
+	m->training = false;
+	arena_reset(&m->arena);
+	if (bert_batch(m, in) < 0)
+		return -1;
+	y = forward(m, in);
+	out = take_f32(m, n);
+	e->pool_scores(e, out, y, m->c.agg, in->K, in->N, m->c.labels);
+	e->get(e, scores, out, n * sizeof(*out));
+	if (clip_scores != NULL)
+		e->get_elem(e, clip_scores, y, in->K * n);
+	return e->sync(e);
+}
+
+static int64_t
+loss_items(const struct cb_model *m, const struct cb_inputs *in)
+{
+	switch (m->c.loss) {
+	case CB_LOSS_BCE:
+		return (int64_t)in->N * m->c.labels;
+	case CB_LOSS_RANK:
+		return in->N - in->B;
+	default:
+		return in->N;
+	}
+}
+
+static void *
+put_labels(struct cb_model *m, const struct cb_inputs *in)
+{
+	int64_t n = m->c.loss == CB_LOSS_BCE ?
+	    (int64_t)in->N * m->c.labels : in->N;
+	void *p = arena_take(&m->arena, n, sizeof(float));
+
+	m->e->put(m->e, p, in->labels, n * sizeof(float));
+	return p;
+}
+
+static int
+check_labels(const struct cb_model *m, const struct cb_inputs *in)
+{
+	const int32_t *y = in->labels;
+	int i;
+
+	if (y == NULL)
+		return cb_fail(CB_EFORMAT, "batch: no labels to learn from");
+	for (i = 0; m->c.loss == CB_LOSS_CE && i < in->N; i++)
+		if (y[i] >= m->c.labels)
+			return cb_fail(CB_EFORMAT, "batch: label %d, the head "
+			    "has %d classes", y[i], m->c.labels);
+	return 0;
+}
+
+/* Forward and backward of a part that makes up `share` of the batch. */
+static int
+train_part(struct cb_model *m, const struct cb_inputs *in, float share,
+    float *loss)
+{
+	struct cb_engine *e = m->e;
+	int64_t n = (int64_t)in->K * in->N * m->c.labels;
+	struct cb_loss l = { .kind = m->c.loss, .agg = m->c.agg, .K = in->K,
+	    .N = in->N, .C = m->c.labels, .margin = m->c.margin,
+	    .group = in->N / in->B, .share = share };
+	struct cb_elem *d;
+	float *total;
+	jmp_buf full;
+
+	m->arena.full = &full;
+	if (setjmp(full) != 0)
+		return -1;
+	arena_reset(&m->arena);
+	if (bert_batch(m, in) < 0)
+		return -1;
+	m->last.scores = forward(m, in);
+	m->last.K = in->K;
+	m->last.N = in->N;
+	m->last.neach = loss_items(m, in);
+	m->last.each = take_f32(m, m->last.neach);
+	m->last.dscores = take(m, n);
+	total = take_f32(m, 1);
+	e->loss(e, total, m->last.each, m->last.dscores, m->last.scores,
+	    put_labels(m, in), &l);
+	e->get(e, loss, total, sizeof(*total));
+	d = head_backward(m, m->last.dscores, in->K * in->N);
+	d = bert_backward(m, d, in->F);
+	cnn_backward(m, d);
+	return e->sync(e);
+}
+
+/* How many videos of this shape go through at once. */
+static int
+videos_at_once(const struct cb_model *m, const struct cb_inputs *in)
+{
+	int64_t each = cnn_bytes(m) * in->K * in->F, n;
+
+	if (m->memory <= 0)
+		return in->B;
+	n = m->memory / (each > 0 ? each : 1);
+	return n < 1 ? 1 : n > in->B ? in->B : (int)n;
+}
+
+int
+cb_model_train(struct cb_model *m, const struct cb_inputs *in, uint64_t seed,
+    uint32_t step, float *loss)
+{
+	int at, b, rows, first = 0, n = videos_at_once(m, in);
+	size_t label = sizeof(float) *
+	    (m->c.loss == CB_LOSS_BCE ? m->c.labels : 1);
+	struct cb_inputs part = *in;
+	float partial;
+
+	if (check_pictures(m, in->pictures, in->B * in->K * in->F) < 0 ||
+	    check_labels(m, in) < 0)
+		return -1;
+	m->training = true;
+	m->seed = seed;
+	m->step = step;
+	m->part = 0;
+	*loss = 0;
+	for (at = 0; at < in->B; at += part.B, m->part++) {
+		part.B = in->B - at < n ? in->B - at : n;
+		for (b = 0, rows = 0; b < part.B; b++)
+			rows += in->counts[at + b];
+		part.N = rows;
+		part.pictures = in->pictures + (int64_t)at * in->K * in->F;
+		part.counts = in->counts + at;
+		part.ids = in->ids + (int64_t)first * in->L;
+		part.mask = in->mask + (int64_t)first * in->L;
+		part.labels = (const char *)in->labels + first * label;
+		first += rows;
+		if (rows == 0)
+			continue;
+		if (train_part(m, &part, (float)rows / (float)in->N,
+		    &partial) < 0)
+			return -1;
+		*loss += partial;
+	}
+	return 0;
+}
+
+void
+cb_model_last(struct cb_model *m, float *each, float *scores,
+    float *clip_scores, float *dclip)
+{
+	int64_t n = (int64_t)m->last.N * m->c.labels;
+	struct cb_engine *e = m->e;
+	float *pooled;
+
+	if (each != NULL)
+		e->get(e, each, m->last.each, m->last.neach * sizeof(*each));
+	if (scores != NULL && (pooled = e->alloc(e, n * sizeof(*pooled)))) {
+		e->pool_scores(e, pooled, m->last.scores, m->c.agg, m->last.K,
+		    m->last.N, m->c.labels);
+		e->get(e, scores, pooled, n * sizeof(*scores));
+		e->release(e, pooled);
+	}
+	if (clip_scores != NULL)
+		e->get_elem(e, clip_scores, m->last.scores, m->last.K * n);
+	if (dclip != NULL)
+		e->get_elem(e, dclip, m->last.dscores, m->last.K * n);
+	e->sync(e);
+}
+
+int
+cb_model_calibrate(struct cb_model *m, const struct cb_array *pictures, int P)
+{
+	jmp_buf full;
+	int rc;
+
+	if (check_pictures(m, pictures, P) < 0)
+		return -1;
+	m->arena.full = &full;
+	if (setjmp(full) != 0) {
+		m->calibrating = false;
+		return -1;
+	}
+	m->training = false;
+	m->calibrating = true;
+	arena_reset(&m->arena);
+	cnn_forward(m, pictures, P);
+	m->calibrating = false;
+	rc = m->e->sync(m->e);
+	arena_clear(&m->arena);		/* far more than a step takes */
+	cb_model_pack(m, true);
+	return rc;
+}

@@ -1,0 +1,142 @@
+/*
+ * model: ClipBERT as explicit forward and backward passes over the operations
+ * of an engine: ResNet with frozen batch norm, grid encoder, BERT over packed
+ * sequences, classification head.  Knows nothing of media or text, nor how an
+ * engine computes.  What it computes, to the letter: reference README.
+ */
+#ifndef CB_MODEL_H
+#define CB_MODEL_H
+
+#include "base/base.h"
+#include "engine/engine.h"
+
+#define CB_STAGES 4		/* res2 .. res5 */
+
+/* ---- what is built ------------------------------------------------------ */
+
+struct cb_model_config {
+	int	 image;		/* side of the square input, pixels */
+	int	 stem, width, res2;	/* channels, see cb-train(1) */
+	int	 blocks[CB_STAGES];
+	int	 freeze_at;	/* 1: the stem is frozen, 2: and res2, ... */
+	bool	 freeze_cnn;	/* all but the grid encoder */
+	int	 hidden, layers, heads, inter;
+	int	 vocab, positions, types, rows, cols;
+	int	 labels;	/* classes of the head */
+	enum cb_loss_kind loss;
+	enum cb_agg agg;
+	float	 margin;	/* of CB_LOSS_RANK */
+	float	 dropout, attention_dropout;
+	float	 init_range;	/* deviation of initial transformer weights */
+	float	 mean[3], std[3];	/* of pixels, RGB, 0..255 */
+};
+
+/* Side of the square grid of visual cells. */
+int	cb_model_grid(const struct cb_model_config *c);
+
+/* ---- parameters ---------------------------------------------------------- */
+
+/*
+ * One tensor of the checkpoint.  All live in one f32 arena of engine memory, in
+ * an order that puts the trainable ones first; gradients share their offsets.
+ */
+struct cb_param {
+	char	*name;		/* ClipBERT's own */
+	int	 rank;
+	int64_t	 dim[4];
+	int64_t	 at, count;	/* in floats */
+	bool	 trainable;
+	bool	 buffer;	/* a constant of the frozen batch norm */
+};
+
+struct cb_model;
+
+/*
+ * Borrows e, which must outlive the model.  Parameters are zero until
+ * cb_model_init() or cb_model_set(); cb_model_pack() must follow.
+ */
+int	cb_model_new(struct cb_model **out, struct cb_engine *e,
+	    const struct cb_model_config *c);
+void	cb_model_free(struct cb_model *m);
+
+const struct cb_model_config *cb_model_config(const struct cb_model *m);
+struct cb_engine *cb_model_engine(struct cb_model *m);
+
+/* The table, in the order of a checkpoint; borrowed. */
+const struct cb_param *cb_model_params(const struct cb_model *m, int *n);
+/* Index of a name, -1: none. */
+int	cb_model_find(const struct cb_model *m, const char *name);
+
+float	*cb_model_weights(struct cb_model *m);	/* engine memory, all */
+float	*cb_model_grads(struct cb_model *m);	/* engine memory, trainable */
+int64_t	cb_model_count(const struct cb_model *m);	/* floats in all */
+int64_t	cb_model_trainable(const struct cb_model *m);	/* ... with gradient */
+
+/* Host f32 values of one parameter. */
+void	cb_model_set(struct cb_model *m, int param, const float *host);
+void	cb_model_get(struct cb_model *m, int param, float *host);
+
+/*
+ * Initial weights: convolutions He-normal over fan-out, transformer normal with
+ * init_range, norms the identity, biases zero; from Philox by name, so that one
+ * tensor does not depend on another.
+ */
+void	cb_model_init(struct cb_model *m, uint64_t seed);
+
+/* Takes the weights into the engine's packed form: at the start (all) and
+ * after each optimiser step (only what trains). */
+void	cb_model_pack(struct cb_model *m, bool all);
+
+/* ---- running -------------------------------------------------------------- */
+
+/*
+ * A batch in host memory, borrowed: B videos of K clips of F frames, N texts.
+ * pictures [B*K*F] in the order video, clip, frame; counts [B] texts a video,
+ * their rows consecutive; ids and mask [N,L].
+ */
+struct cb_inputs {
+	int	 B, K, F, N, L;
+	const struct cb_array *pictures;
+	const int32_t *counts, *ids, *mask;
+	const void *labels;	/* int32 [N] or f32 [N,C]; NULL: none */
+	const int32_t *cells;	/* kept grid cells, sorted; NULL: all */
+	int	 ncells;
+};
+
+/* Copies of intermediate results, for tests: called with host f32 values.
+ * Sequences are packed: tokens [T,D] with offsets seq [S+1]; see bert.c. */
+typedef void cb_tap_fn(void *arg, const char *name, const float *x, int rank,
+    const int64_t *dim);
+void	cb_model_tap(struct cb_model *m, cb_tap_fn *fn, void *arg);
+
+/* Forward without dropout.  scores [N,C] pooled over the clips; clip_scores
+ * [K,N,C], NULL: not wanted; both host. */
+int	cb_model_score(struct cb_model *m, const struct cb_inputs *in,
+	    float *scores, float *clip_scores);
+
+/*
+ * Forward and backward.  Gradients are added to those that are there.  seed and
+ * step choose the dropout masks; *loss is the mean over the batch.  Batches that
+ * would not fit into `memory` (cb_model_memory()) are run in parts with the same
+ * gradients.
+ */
+int	cb_model_train(struct cb_model *m, const struct cb_inputs *in,
+	    uint64_t seed, uint32_t step, float *loss);
+void	cb_model_zero_grads(struct cb_model *m);
+
+/* What the last cb_model_train() left (its last part, if it ran in parts), for
+ * tests; host, NULL where not wanted: each as in the engine's loss(), scores
+ * [N,C], clip_scores and dclip [K,N,C]. */
+void	cb_model_last(struct cb_model *m, float *each, float *scores,
+	    float *clip_scores, float *dclip);
+
+/* Sets the statistics of every norm of the CNN from these pictures, layer by
+ * layer, so that training from scratch starts with unit variances.  Packs. */
+int	cb_model_calibrate(struct cb_model *m, const struct cb_array *pictures,
+	    int P);
+
+/* Videos run at once are limited so that kept activations take about this many
+ * bytes; 0: all at once. */
+void	cb_model_memory(struct cb_model *m, int64_t bytes);
+
+#endif
