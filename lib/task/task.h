@@ -1,0 +1,138 @@
+/*
+ * task: what an example, a label, a batch and a metric are.  Reads annotation
+ * jsonl into groups, puts groups together into batches, and measures
+ * predictions.  Knows messages and words; never pixels or engines: a picture is
+ * an array that passes through.
+ */
+#ifndef CB_TASK_H
+#define CB_TASK_H
+
+#include "stream/stream.h"
+#include "text/text.h"
+
+/* ---- groups from annotations: list.c, annotation.c ---------------------- */
+
+struct cb_list_options {
+	const char *task;	/* NULL: guessed from the first line */
+	bool	 eval;		/* split "eval": file order, no filling up */
+	bool	 unshuffled;	/* file order in training too */
+	int64_t	 epochs;	/* >= 1 */
+	int64_t	 seed;
+	/* Texts of a group at most; 0: all of the medium. */
+	int64_t	 per_group;
+	int64_t	 shard, shards;	/* groups with seq % shards == shard */
+	int64_t	 skip;		/* groups of this shard left out in front */
+	const char *answers;	/* ans2label.json; NULL: found or made */
+	const char *vocab;	/* vocab.txt; NULL: found or made */
+};
+
+/* One epoch of training with seed 0, all texts of a medium in one group. */
+struct cb_list_options cb_list_defaults(void);
+
+struct cb_list;
+
+/*
+ * Reads the whole file ("-": stdin) and checks every line; a message names file
+ * and line.  Answers and vocabulary are those given, else ans2label.json and
+ * vocab.txt beside the file, else, in training, made from the file.
+ */
+int	cb_list_open(struct cb_list **out, const char *path,
+	    const struct cb_list_options *options);
+void	cb_list_close(struct cb_list *l);
+
+/* The header to begin the stream with: task, split, epochs, groups, ...;
+ * valid until close. */
+struct cb_msg *cb_list_header(struct cb_list *l);
+int64_t	cb_list_groups(const struct cb_list *l);
+
+/* The next group message, yours to free; the caller writes its end.  1; 0
+ * behind the last; -1. */
+int	cb_list_next(struct cb_list *l, struct cb_msg **out);
+
+/* ---- batches: batch.c, feed.c ------------------------------------------- */
+
+struct cb_batch_medium {
+	char	*name;		/* "media" of its group */
+	int64_t	 seq, epoch;	/* of its group */
+	int	 rows;		/* text rows */
+};
+
+/*
+ * B media, each with K clips of T pictures, and their N rows of text in the
+ * same order.  An image has K = T = 1.
+ */
+struct cb_batch {
+	int64_t	 seq, epoch;	/* epoch: of the first group */
+	char	*task;		/* "" where nothing says */
+	int	 B, K, T, N, L;
+	struct cb_batch_medium *media;	/* [B] */
+	struct cb_array ids, mask;	/* i32 [N,L] */
+	/*
+	 * i32 [examples], -1: none; or f32 [examples,C] (vqa); no data where
+	 * no example has a label.
+	 */
+	struct cb_array labels;
+	msgpack_object examples;	/* list of maps; N, or fewer with options */
+	struct cb_array *pictures;	/* [B*K*T] u8 [H,W,3]: video, clip, frame */
+	int64_t	*index;			/* [B*K*T] frame numbers */
+	double	*pts_s;			/* [B*K*T] */
+	/* private: what all of the above lives in */
+	struct cb_msg *own, **messages;
+	int	 nmessages;
+};
+void	cb_batch_free(struct cb_batch *b);
+
+/* Writes batch, pictures and end. */
+int	cb_batch_put(struct cb_writer *w, const struct cb_batch *b);
+
+struct cb_feed_options {
+	int64_t	 groups;	/* media of a batch, >= 1 */
+	bool	 stop;		/* a bad group is an error, not skipped */
+	bool	 drop_last;	/* drop the last batch if it is not full */
+	bool	 need_labels;	/* an example without label is an error */
+	int	 max_len;	/* cut texts that have no ids yet; 0: 20 */
+	bool	 pad;		/* all rows max_len long, not as the longest */
+	/* Vocabulary for texts without ids; borrowed.  NULL: the header's. */
+	const struct cb_vocab *vocab;
+	/* Is given messages that are not ours, to pass them on; or NULL. */
+	int	(*other)(void *arg, const struct cb_msg *m);
+	void	*other_arg;
+};
+
+/* Batches, from a stream of batches or a stream of groups. */
+struct cb_feed;
+
+int	cb_feed_open(struct cb_feed **out, int fd, const char *name,
+	    const struct cb_feed_options *options);
+void	cb_feed_close(struct cb_feed *f);
+struct cb_msg *cb_feed_header(struct cb_feed *f);
+/* Labels of the header's "answers", 0: it has none. */
+int	cb_feed_classes(const struct cb_feed *f);
+
+/*
+ * 1: a batch, yours to free; 0: the end; -1.  A group that carries an error,
+ * has no pictures or another number of them than the rest is skipped, counted
+ * and warned of, or ends it (options.stop).
+ */
+int	cb_feed_next(struct cb_feed *f, struct cb_batch **out);
+
+/* Groups lost so far, upstream's included (those are known at the end). */
+int64_t	cb_feed_skipped(const struct cb_feed *f);
+
+/* ---- metrics: metric.c -------------------------------------------------- */
+
+/*
+ * Accuracies of predictions against annotations, both lists of objects:
+ * {"overall_acc", "TYPE_acc"..., "ratios": {"TYPE_ratio": [share, count]}},
+ * as the original's raw figures.  task: "vqa" (score of an answer = its weight
+ * in labels) or "open_qa" (equal strings).  types: names that must appear, in
+ * this order, or NULL: those of the data in order of appearance.  A question
+ * predicted twice counts once, with the later answer; one that was not
+ * predicted is an error, as is a prediction without question.
+ * answers: where a prediction's answer is a number, its name; or NULL.
+ */
+int	cb_metrics(json_t **out, const char *task, const json_t *annotations,
+	    const json_t *predictions, const struct cb_strs *types,
+	    const json_t *answers);
+
+#endif
