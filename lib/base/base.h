@@ -196,6 +196,10 @@ void	cb_jsonl_close(struct cb_jsonl *r);
 /* Compact, keys in insertion order; yours to free.  NULL: out of memory. */
 char	*cb_json_text(const json_t *v);
 
+/* The same with the flags of json_dumps(), and numbers in 15 digits where
+ * that gives the same value back: 0.1, not 0.10000000000000001. */
+char	*cb_json_exact(const json_t *v, size_t flags);
+
 /* ---- files: file.c ----------------------------------------------------- */
 
 /* Whole file with a NUL behind it; yours to free.  Over max: CB_ELIMIT. */

@@ -103,3 +103,23 @@ cb_json_text(const json_t *v)
 {
 	return json_dumps(v, JSON_COMPACT | JSON_ENCODE_ANY);
 }
+
+char *
+cb_json_exact(const json_t *v, size_t flags)
+{
+	char *text;
+	json_t *back;
+	bool same;
+
+	flags |= JSON_ENCODE_ANY;
+	text = json_dumps(v, flags | JSON_REAL_PRECISION(15));
+	if (text == NULL)
+		return NULL;
+	back = json_loads(text, JSON_DECODE_ANY, NULL);
+	same = json_equal(v, back);
+	json_decref(back);
+	if (same)
+		return text;
+	free(text);
+	return json_dumps(v, flags);
+}
