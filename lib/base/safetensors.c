@@ -434,17 +434,19 @@ static int
 add_tensor(json_t *header, const struct cb_tensor *t, int64_t *at)
 {
 	int64_t bytes = cb_array_bytes(&t->array);
-	json_t *shape = json_array(), *v;
+	json_t *shape, *v;
 	int i;
 
+	if (json_object_get(header, t->name) != NULL)
+		return cb_fail(CB_EFORMAT, "%s: twice", t->name);
+	shape = json_array();
 	for (i = 0; i < t->array.rank; i++)
 		json_array_append_new(shape, json_integer(t->array.dim[i]));
 	v = json_pack("{s:s, s:o, s:[I, I]}", "dtype",
 	    cb_dtype_name(t->array.type), "shape", shape, "data_offsets",
 	    (json_int_t)*at, (json_int_t)(*at + bytes));
-	if (v == NULL || json_object_get(header, t->name) != NULL ||
-	    json_object_set_new(header, t->name, v) < 0)
-		return cb_fail(CB_EFORMAT, "%s: twice, or not a name", t->name);
+	if (json_object_set_new(header, t->name, v) < 0)
+		return cb_fail(CB_EFORMAT, "%s: not a name", t->name);
 	*at += bytes;
 	return 0;
 }

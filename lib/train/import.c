@@ -209,12 +209,10 @@ fit_init(struct fit *t, const struct cb_safetensors *f,
 	tied = find_param(t, MLM "bias") >= 0;
 	for (i = 0; i < cb_safetensors_count(f); i++) {
 		name = cb_safetensors_at(f, i)->name;
-		if (idle(name))
-			continue;
 		ours = our_name(f, kind, name, &copy);
 		k = find_param(t, ours);
 		free(ours);
-		if (copy && !tied)
+		if ((copy && !tied) || (k < 0 && idle(name)))
 			continue;
 		if (k < 0) {
 			note(&report->unexpected, report->first_unexpected,
