@@ -529,7 +529,7 @@ main(void)
 	setrlimit(RLIMIT_AS, &memory);	/* so that a claim cannot be believed */
 #endif
 	(void)memory;
-	plan(81);
+	plan(78);
 	test_values();
 	test_pass();
 	test_cuts();

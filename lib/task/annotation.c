@@ -1,0 +1,439 @@
+/*
+ * Annotation jsonl: what the lines of each task look like, reading them, and
+ * complaining with file and line about those that are not so.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "task/annotation.h"
+
+#define TEXT_MAX ((int64_t)16 << 30)
+
+/*
+ * Where a row of several fits, the first with its mark wins, so the rows with
+ * options stand in front.
+ */
+static const struct convention conventions[] = {
+	{ "mc_qa", { "gif_name", "video_id", "media" },
+	    { "question", "options" }, "options", "question_id", LABEL_INDEX },
+	{ "caption_mc", { "clip_name", "media" },
+	    { "options" }, "options", "qid", LABEL_INDEX },
+	{ "vqa", { "image_id", "media" },
+	    { "question" }, "labels", "question_id", LABEL_SCORES },
+	{ "open_qa", { "gif_name", "video_id", "image_id", "media" },
+	    { "question" }, "answer", "question_id", LABEL_NAME },
+	{ "retrieval", { "clip_name", "media" },
+	    { "caption" }, "clip_name", NULL, LABEL_NONE },
+	{ "captions", { "coco_id", "vg_id", "image_id", "media" },
+	    { "caption" }, "caption", NULL, LABEL_NONE },
+};
+
+const struct convention *
+convention_named(const char *task)
+{
+	size_t i;
+
+	for (i = 0; i < CB_LEN(conventions); i++)
+		if (strcmp(conventions[i].task, task) == 0)
+			return &conventions[i];
+	cb_fail(CB_EUSAGE, "%s: no such task; there are mc_qa, caption_mc, "
+	    "vqa, open_qa, retrieval, captions", task);
+	return NULL;
+}
+
+bool
+convention_has_answers(const struct convention *c)
+{
+	return c->label == LABEL_SCORES || c->label == LABEL_NAME;
+}
+
+static const json_t *
+medium_of(const struct convention *c, const json_t *line)
+{
+	const json_t *v;
+	int i;
+
+	for (i = 0; c->media[i] != NULL; i++)
+		if ((v = json_object_get(line, c->media[i])) != NULL)
+			return v;
+	return NULL;
+}
+
+static const struct convention *
+guess(const json_t *line)
+{
+	const struct convention *c;
+	size_t pass, i, k;
+
+	for (pass = 0; pass < 2; pass++) {
+		for (i = 0; i < CB_LEN(conventions); i++) {
+			c = &conventions[i];
+			if (medium_of(c, line) == NULL || (pass == 0 &&
+			    json_object_get(line, c->mark) == NULL))
+				continue;
+			for (k = 0; c->needs[k] != NULL; k++)
+				if (json_object_get(line, c->needs[k]) == NULL)
+					break;
+			if (c->needs[k] == NULL)
+				return c;
+		}
+	}
+	cb_fail(CB_EFORMAT, "the keys are those of no known task (such as "
+	    "\"question\", \"answer\" and \"video_id\", or \"question\", "
+	    "\"labels\" and \"image_id\")");
+	return NULL;
+}
+
+/* ---- one line ----------------------------------------------------------- */
+
+static int
+check_keys(const struct convention *c, const json_t *line)
+{
+	const json_t *v;
+	int i;
+
+	if (medium_of(c, line) == NULL)
+		return cb_fail(CB_EFORMAT, "key \"%s\" is missing",
+		    c->media[0]);
+	for (i = 0; c->needs[i] != NULL; i++) {
+		if ((v = json_object_get(line, c->needs[i])) == NULL)
+			return cb_fail(CB_EFORMAT, "key \"%s\" is missing",
+			    c->needs[i]);
+		if (strcmp(c->needs[i], "options") == 0 ?
+		    !json_is_array(v) || json_array_size(v) == 0 :
+		    !json_is_string(v))
+			return cb_fail(CB_EFORMAT, "key \"%s\" is not a %s",
+			    c->needs[i], strcmp(c->needs[i], "options") == 0 ?
+			    "list" : "text");
+	}
+	return 0;
+}
+
+static int
+add_medium(struct annotation *a, const json_t *line, int64_t *number)
+{
+	const json_t *v = medium_of(a->kind, line), *known;
+	char *name;
+
+	if (json_is_integer(v))
+		name = cb_strf("%lld", (long long)json_integer_value(v));
+	else if (json_is_string(v) && json_string_length(v) > 0)
+		name = cb_strf("%s", json_string_value(v));
+	else
+		return cb_fail(CB_EFORMAT, "the medium is not a name");
+	if ((known = json_object_get(a->media_index, name)) != NULL) {
+		*number = json_integer_value(known);
+		free(name);
+		return 0;
+	}
+	if (a->nmedia == a->media_room) {
+		a->media_room = a->media_room > 0 ? 2 * a->media_room : 64;
+		a->media = realloc(a->media, sizeof(*a->media) *
+		    (size_t)a->media_room);
+		if (a->media == NULL)
+			abort();
+	}
+	*number = a->nmedia;
+	json_object_set_new_nocheck(a->media_index, name,
+	    json_integer(a->nmedia));
+	a->media[a->nmedia++] = name;
+	return 0;
+}
+
+/*
+ * Ids must differ for predictions to be told apart; training does not care, so
+ * it is the caller who decides.
+ */
+static void
+add_id(struct annotation *a, const json_t *line, int64_t number)
+{
+	json_t *id = annotation_id(a, line, a->n), *other;
+	char *key = cb_json_text(id);
+
+	json_decref(id);
+	other = json_object_get(a->ids, key);
+	if (other == NULL)
+		json_object_set_new_nocheck(a->ids, key, json_integer(number));
+	else if (a->repeated == NULL)
+		a->repeated = cb_strf("%s:%lld: the id %s is that of line %lld "
+		    "too", a->path, (long long)number, key,
+		    (long long)json_integer_value(other));
+	free(key);
+}
+
+static void
+count_answer(struct annotation *a, const char *name)
+{
+	json_t *n = json_object_get(a->counts, name);
+
+	json_object_set_new_nocheck(a->counts, name,
+	    json_integer(n == NULL ? 1 : json_integer_value(n) + 1));
+}
+
+static int
+check_label(struct annotation *a, const json_t *line)
+{
+	const json_t *v;
+	const char *key;
+	json_t *score;
+
+	switch (a->kind->label) {
+	case LABEL_SCORES:
+		if ((v = json_object_get(line, "labels")) == NULL)
+			return 0;
+		if (!json_is_object(v))
+			return cb_fail(CB_EFORMAT, "key \"labels\" is not a "
+			    "map of scores");
+		json_object_foreach((json_t *)v, key, score) {
+			if (!json_is_number(score))
+				return cb_fail(CB_EFORMAT, "the score of "
+				    "\"%s\" is not a number", key);
+			count_answer(a, key);
+		}
+		return 0;
+	case LABEL_NAME:
+		if ((v = json_object_get(line, "answer")) == NULL)
+			return 0;
+		if (!json_is_string(v))
+			return cb_fail(CB_EFORMAT, "key \"answer\" is not a "
+			    "text");
+		count_answer(a, json_string_value(v));
+		return 0;
+	default:
+		return 0;
+	}
+}
+
+static int
+add_line(struct annotation *a, const json_t *line, const struct line *where)
+{
+	struct line *l;
+
+	if (a->n == a->room) {
+		a->room = a->room > 0 ? 2 * a->room : 256;
+		a->lines = realloc(a->lines, sizeof(*a->lines) *
+		    (size_t)a->room);
+		if (a->lines == NULL)
+			abort();
+	}
+	l = &a->lines[a->n];
+	*l = *where;
+	if (check_keys(a->kind, line) < 0 ||
+	    add_medium(a, line, &l->medium) < 0 || check_label(a, line) < 0)
+		return -1;
+	add_id(a, line, l->number);
+	a->n++;
+	return 0;
+}
+
+/* ---- the file ----------------------------------------------------------- */
+
+static int
+read_line(struct annotation *a, const struct line *where, const char *task,
+    annotation_see *see, void *arg)
+{
+	json_error_t why;
+	json_t *line;
+	int rc = -1;
+
+	line = json_loadb(a->text + where->at, (size_t)where->bytes,
+	    JSON_REJECT_DUPLICATES, &why);
+	if (line == NULL)
+		return cb_fail(CB_EFORMAT, "not JSON: %s", why.text);
+	if (!json_is_object(line)) {
+		cb_fail(CB_EFORMAT, "not an object");
+		goto done;
+	}
+	if (a->kind == NULL && (a->kind = task != NULL ?
+	    convention_named(task) : guess(line)) == NULL)
+		goto done;
+	if (add_line(a, line, where) < 0)
+		goto done;
+	if (see != NULL && see(arg, a, line) < 0)
+		goto done;
+	rc = 0;
+done:
+	json_decref(line);
+	return rc;
+}
+
+static int
+read_lines(struct annotation *a, int64_t bytes, const char *task,
+    annotation_see *see, void *arg)
+{
+	struct line l = { 0 };
+	const char *end;
+
+	for (l.at = 0; l.at < bytes; l.at += l.bytes + 1) {
+		end = memchr(a->text + l.at, '\n', (size_t)(bytes - l.at));
+		l.bytes = end != NULL ? end - (a->text + l.at) : bytes - l.at;
+		l.number++;
+		if ((int64_t)strspn(a->text + l.at, " \t\r") >= l.bytes)
+			continue;
+		if (read_line(a, &l, task, see, arg) < 0)
+			return cb_fail_at("%s:%lld", a->path,
+			    (long long)l.number);
+	}
+	if (a->n == 0)
+		return cb_fail(CB_EFORMAT, "%s: no examples in it", a->path);
+	return 0;
+}
+
+int
+annotation_open(struct annotation **out, const char *path, const char *task,
+    annotation_see *see, void *arg)
+{
+	struct annotation *a;
+	int64_t bytes;
+	int rc = -1;
+
+	if ((a = calloc(1, sizeof(*a))) == NULL)
+		return cb_fail(CB_ENOMEM, "%s", path);
+	a->path = cb_strf("%s", path);
+	a->media_index = json_object();
+	a->ids = json_object();
+	a->counts = json_object();
+	if (cb_file_read(&a->text, &bytes, path, TEXT_MAX) < 0)
+		goto done;
+	cb_sha256(a->sha256, a->text, bytes);
+	if (read_lines(a, bytes, task, see, arg) < 0)
+		goto done;
+	*out = a;
+	a = NULL;
+	rc = 0;
+done:
+	annotation_close(a);
+	return rc;
+}
+
+void
+annotation_close(struct annotation *a)
+{
+	int64_t i;
+
+	if (a == NULL)
+		return;
+	for (i = 0; i < a->nmedia; i++)
+		free(a->media[i]);
+	free(a->media);
+	json_decref(a->media_index);
+	json_decref(a->ids);
+	json_decref(a->counts);
+	free(a->repeated);
+	free(a->lines);
+	free(a->text);
+	free(a->path);
+	free(a);
+}
+
+json_t *
+annotation_line(const struct annotation *a, int64_t i)
+{
+	return json_loadb(a->text + a->lines[i].at, (size_t)a->lines[i].bytes,
+	    0, NULL);
+}
+
+json_t *
+annotation_id(const struct annotation *a, const json_t *line, int64_t i)
+{
+	json_t *id = a->kind->id == NULL ? NULL :
+	    json_object_get(line, a->kind->id);
+
+	return id != NULL ? json_incref(id) : json_integer(i);
+}
+
+/* ---- answers ------------------------------------------------------------ */
+
+struct answer {
+	const char *name;
+	json_int_t count;
+};
+
+static int
+by_count(const void *pa, const void *pb)
+{
+	const struct answer *a = pa, *b = pb;
+
+	if (a->count != b->count)
+		return a->count > b->count ? -1 : 1;
+	return strcmp(a->name, b->name);
+}
+
+json_t *
+annotation_answers(const struct annotation *a)
+{
+	size_t n = json_object_size(a->counts), i = 0;
+	struct answer *all = calloc(n + 1, sizeof(*all));
+	json_t *list = json_array(), *count;
+
+	if (all == NULL)
+		abort();
+	json_object_foreach(a->counts, all[i].name, count)
+		all[i++].count = json_integer_value(count);
+	qsort(all, n, sizeof(*all), by_count);
+	for (i = 0; i < n; i++)
+		json_array_append_new(list, json_string_nocheck(all[i].name));
+	free(all);
+	return list;
+}
+
+/* {answer: label} turned round; every label from 0 on exactly once. */
+static int
+turn_round(json_t **out, const json_t *map, const char *path)
+{
+	size_t n = json_object_size(map), i;
+	json_t *list = json_array(), *label;
+	const char *name;
+	json_int_t k;
+	int rc = -1;
+
+	for (i = 0; i < n; i++)
+		json_array_append_new(list, json_null());
+	json_object_foreach((json_t *)map, name, label) {
+		k = json_integer_value(label);
+		if (!json_is_integer(label) || k < 0 || (size_t)k >= n) {
+			cb_fail(CB_EFORMAT, "%s: the label of \"%s\" is not "
+			    "an integer from 0 to %zu", path, name, n - 1);
+			goto done;
+		}
+		if (!json_is_null(json_array_get(list, (size_t)k))) {
+			cb_fail(CB_EFORMAT, "%s: \"%s\" and \"%s\" share the "
+			    "label %lld", path, name, json_string_value(
+			    json_array_get(list, (size_t)k)), (long long)k);
+			goto done;
+		}
+		json_array_set_new(list, (size_t)k, json_string_nocheck(name));
+	}
+	*out = json_incref(list);
+	rc = 0;
+done:
+	json_decref(list);
+	return rc;
+}
+
+int
+answers_load(json_t **out, const char *path)
+{
+	json_t *v, *name;
+	size_t i;
+	int rc = -1;
+
+	if (cb_json_load(&v, path) < 0)
+		return -1;
+	if (json_is_object(v) && json_object_size(v) > 0) {
+		rc = turn_round(out, v, path);
+	} else if (json_is_array(v) && json_array_size(v) > 0) {
+		rc = 0;
+		json_array_foreach(v, i, name)
+			if (!json_is_string(name))
+				rc = cb_fail(CB_EFORMAT, "%s: answer %zu is "
+				    "not a text", path, i);
+		if (rc == 0)
+			*out = json_incref(v);
+	} else {
+		cb_fail(CB_EFORMAT, "%s: neither {answer: label} nor a list "
+		    "of answers", path);
+	}
+	json_decref(v);
+	return rc;
+}

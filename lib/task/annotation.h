@@ -1,0 +1,77 @@
+/*
+ * Private to the task room: annotation jsonl, read once and checked whole.  The
+ * bytes of the file are kept and a line is parsed again when its group comes,
+ * which takes a tenth of the memory that parsed lines would.
+ */
+#ifndef CB_TASK_ANNOTATION_H
+#define CB_TASK_ANNOTATION_H
+
+#include "task/task.h"
+
+enum label_kind {
+	LABEL_NONE,
+	LABEL_SCORES,	/* "labels": {answer: score} */
+	LABEL_NAME,	/* "answer": its name */
+	LABEL_INDEX,	/* "answer": which of the options, a number or digits */
+};
+
+/* How the lines of a task look; the table is in annotation.c. */
+struct convention {
+	const char *task;
+	const char *media[5];	/* keys of the medium's id: first one there */
+	const char *needs[3];	/* keys that must be there */
+	const char *mark;	/* key that gives the task away */
+	const char *id;		/* key of the example's id; else its number */
+	enum label_kind label;
+};
+
+const struct convention *convention_named(const char *task);
+bool	 convention_has_answers(const struct convention *c);
+
+struct line {
+	int64_t	at, bytes;	/* in the text */
+	int64_t	number;		/* in the file, from 1 */
+	int64_t	medium;
+};
+
+struct annotation {
+	char	*path;
+	const struct convention *kind;
+	char	*text;
+	char	 sha256[65];
+	struct line *lines;
+	int64_t	 n, room;
+	char	**media;	/* in order of first appearance */
+	int64_t	 nmedia, media_room;
+	json_t	*media_index;	/* name -> number */
+	json_t	*ids;		/* id -> line number */
+	char	*repeated;	/* says where an id is repeated first; NULL */
+	json_t	*counts;	/* answer -> examples that have it */
+};
+
+/*
+ * Looks at every line in turn while reading.  -1 stops; the message should not
+ * say where.
+ */
+typedef int annotation_see(void *arg, struct annotation *a,
+    const json_t *line);
+
+/* task NULL: guessed. */
+int	 annotation_open(struct annotation **out, const char *path,
+	    const char *task, annotation_see *see, void *arg);
+void	 annotation_close(struct annotation *a);
+
+/* Line i parsed again, yours to decref; NULL: out of memory. */
+json_t	*annotation_line(const struct annotation *a, int64_t i);
+
+/* The id of example i as the annotation has it, or i; yours to decref. */
+json_t	*annotation_id(const struct annotation *a, const json_t *line,
+	    int64_t i);
+
+/* Answers of a.counts, most frequent first, ties by name; yours. */
+json_t	*annotation_answers(const struct annotation *a);
+
+/* An answer list from {answer: label} or a list of names; yours. */
+int	 answers_load(json_t **out, const char *path);
+
+#endif

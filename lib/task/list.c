@@ -1,0 +1,523 @@
+/*
+ * Groups from annotations: the texts of one medium together, epochs, order,
+ * shards.  The sequence number of a group counts over all epochs and shards, so
+ * what is drawn for a group does not depend on who handles it; which groups
+ * an epoch has is worked out from (seed, epoch) alone, so that --skip costs
+ * nothing.
+ */
+#include <libgen.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "task/annotation.h"
+
+#define MIN_COUNT 2		/* pairs of a vocabulary that is made here */
+
+/* Some examples of a medium: those from first on in its list. */
+struct chunk {
+	int64_t medium, first;
+};
+
+struct cb_list {
+	struct cb_list_options o;
+	struct annotation *a;
+	json_t *answers;		/* names, index = label; NULL: none */
+	json_t *labels;			/* name -> label */
+	struct cb_vocab *vocab;		/* NULL: none */
+	struct cb_vocab_maker *maker;	/* while one is being made */
+	int64_t strangers;		/* answers not in the list (eval) */
+	char stranger[64];
+	struct cb_msg *header;
+	int64_t *start, *members;	/* examples of medium m: members[
+					 * start[m] .. start[m+1]-1] */
+	struct chunk *chunks;
+	int64_t nchunks;
+	int64_t *order, order_epoch;	/* of the chunks in one epoch; -1: not
+					 * worked out */
+	int64_t next, end;		/* sequence numbers */
+};
+
+struct cb_list_options
+cb_list_defaults(void)
+{
+	return (struct cb_list_options){ .epochs = 1, .shards = 1 };
+}
+
+/* ---- answers and vocabulary --------------------------------------------- */
+
+static char *
+folder(const char *path)
+{
+	char *copy = cb_strf("%s", path), *dir;
+
+	dir = cb_strf("%s", strcmp(path, "-") == 0 ? "." : dirname(copy));
+	free(copy);
+	return dir;
+}
+
+/* The file beside the annotation, NULL where there is none; yours to free. */
+static char *
+beside(const char *path, const char *name)
+{
+	char *dir = folder(path), *file = cb_strf("%s/%s", dir, name);
+
+	free(dir);
+	if (access(file, F_OK) == 0)
+		return file;
+	free(file);
+	return NULL;
+}
+
+static int
+index_answers(struct cb_list *l)
+{
+	const char *name;
+	size_t i;
+
+	l->labels = json_object();
+	for (i = 0; i < json_array_size(l->answers); i++) {
+		name = json_string_value(json_array_get(l->answers, i));
+		if (json_object_get(l->labels, name) != NULL)
+			return cb_fail(CB_EFORMAT, "\"%s\" is twice in the "
+			    "answer list", name);
+		json_object_set_new_nocheck(l->labels, name,
+		    json_integer((json_int_t)i));
+	}
+	return 0;
+}
+
+/* What can be known before the annotation is read. */
+static int
+find_lists(struct cb_list *l, const char *path)
+{
+	char *answers = l->o.answers != NULL ? cb_strf("%s", l->o.answers) :
+	    beside(path, "ans2label.json");
+	char *vocab = l->o.vocab != NULL ? cb_strf("%s", l->o.vocab) :
+	    beside(path, "vocab.txt");
+	int rc = -1;
+
+	if (answers != NULL && (answers_load(&l->answers, answers) < 0 ||
+	    index_answers(l) < 0))
+		goto done;
+	if (vocab != NULL && cb_vocab_load(&l->vocab, vocab) < 0)
+		goto done;
+	if (vocab == NULL && !l->o.eval && cb_vocab_maker_new(&l->maker) < 0)
+		goto done;
+	rc = 0;
+done:
+	free(answers);
+	free(vocab);
+	return rc;
+}
+
+/* An answer that the list lacks is an error in training only. */
+static int
+check_answer(struct cb_list *l, const char *name)
+{
+	if (json_object_get(l->labels, name) != NULL)
+		return 0;
+	if (!l->o.eval)
+		return cb_fail(CB_EFORMAT, "\"%s\" is not in the answer list",
+		    name);
+	if (l->strangers++ == 0)
+		snprintf(l->stranger, sizeof(l->stranger), "%s", name);
+	return 0;
+}
+
+static int
+see_line(void *arg, struct annotation *a, const json_t *line)
+{
+	struct cb_list *l = arg;
+	const json_t *v;
+	const char *name;
+	json_t *score;
+
+	if (l->maker != NULL &&
+	    cb_vocab_maker_add_json(l->maker, line, NULL) < 0)
+		return -1;
+	if (a->kind->label == LABEL_NONE || a->kind->label == LABEL_INDEX)
+		return 0;
+	v = json_object_get(line, a->kind->label == LABEL_NAME ? "answer" :
+	    "labels");
+	if (v == NULL)
+		return l->o.eval ? 0 : cb_fail(CB_EFORMAT, "key \"%s\" is "
+		    "missing, which training needs", a->kind->label ==
+		    LABEL_NAME ? "answer" : "labels");
+	if (l->labels == NULL)
+		return 0;			/* they will be made */
+	if (a->kind->label == LABEL_NAME)
+		return check_answer(l, json_string_value(v));
+	json_object_foreach((json_t *)v, name, score)
+		if (check_answer(l, name) < 0)
+			return -1;
+	return 0;
+}
+
+/* What is still missing is made of the annotation, in training: a list made
+ * of held-out data would not be the model's. */
+static int
+make_lists(struct cb_list *l)
+{
+	if (l->a->repeated != NULL && l->o.eval)
+		return cb_fail(CB_EFORMAT, "%s", l->a->repeated);
+	if (l->a->repeated != NULL)
+		cb_warn("%s; predictions for it could not be told apart",
+		    l->a->repeated);
+	if (!convention_has_answers(l->a->kind)) {
+		json_decref(l->answers);
+		json_decref(l->labels);
+		l->answers = l->labels = NULL;
+	} else if (l->answers == NULL && !l->o.eval) {
+		l->answers = annotation_answers(l->a);
+		if (index_answers(l) < 0)
+			return -1;
+	}
+	if (l->strangers > 0)
+		cb_warn("%s: %lld answers are not in the answer list, such as "
+		    "\"%s\"; they carry no label", l->a->path,
+		    (long long)l->strangers, l->stranger);
+	if (l->maker != NULL && cb_vocab_maker_build(&l->vocab, l->maker,
+	    CB_VOCAB_SIZE, MIN_COUNT) < 0)
+		return cb_fail_at("%s: making a vocabulary", l->a->path);
+	return 0;
+}
+
+/* ---- groups ------------------------------------------------------------- */
+
+/* Examples by medium, each medium's in the order of the file. */
+static int
+sort_examples(struct cb_list *l)
+{
+	struct annotation *a = l->a;
+	int64_t i, m, *at;
+
+	l->start = calloc((size_t)a->nmedia + 1, sizeof(*l->start));
+	at = calloc((size_t)a->nmedia + 1, sizeof(*at));
+	l->members = calloc((size_t)a->n, sizeof(*l->members));
+	if (l->start == NULL || at == NULL || l->members == NULL) {
+		free(at);
+		return cb_fail(CB_ENOMEM, "%s", a->path);
+	}
+	for (i = 0; i < a->n; i++)
+		l->start[a->lines[i].medium + 1]++;
+	for (m = 0; m < a->nmedia; m++) {
+		l->start[m + 1] += l->start[m];
+		at[m] = l->start[m];
+	}
+	for (i = 0; i < a->n; i++)
+		l->members[at[a->lines[i].medium]++] = i;
+	free(at);
+	return 0;
+}
+
+static int64_t
+members_of(const struct cb_list *l, int64_t medium)
+{
+	return l->start[medium + 1] - l->start[medium];
+}
+
+static int
+make_chunks(struct cb_list *l)
+{
+	int64_t m, k, step, n = l->a->n;
+
+	if ((l->chunks = calloc((size_t)n, sizeof(*l->chunks))) == NULL ||
+	    (l->order = calloc((size_t)n, sizeof(*l->order))) == NULL)
+		return cb_fail(CB_ENOMEM, "%s", l->a->path);
+	for (m = 0; m < l->a->nmedia; m++) {
+		step = l->o.per_group > 0 ? l->o.per_group : members_of(l, m);
+		for (k = 0; k < members_of(l, m); k += step)
+			l->chunks[l->nchunks++] = (struct chunk){ m, k };
+	}
+	l->order_epoch = -1;
+	return 0;
+}
+
+/* Examples of a chunk that are its own, and with those drawn to fill it up. */
+static void
+chunk_size(const struct cb_list *l, const struct chunk *c, int64_t *own,
+    int64_t *all)
+{
+	int64_t left = members_of(l, c->medium) - c->first, g = l->o.per_group;
+
+	*own = g > 0 && left > g ? g : left;
+	*all = g > 0 && !l->o.eval ? g : *own;
+}
+
+static void
+work_out_order(struct cb_list *l, int64_t epoch)
+{
+	struct cb_rng rng = { .seed = (uint64_t)l->o.seed,
+	    .purpose = CB_RNG_SHUFFLE, .epoch = (uint32_t)epoch };
+	int64_t i;
+
+	for (i = 0; i < l->nchunks; i++)
+		l->order[i] = i;
+	if (!l->o.eval && !l->o.unshuffled)
+		cb_rng_shuffle(&rng, l->order, l->nchunks);
+	l->order_epoch = epoch;
+}
+
+/* ---- the header --------------------------------------------------------- */
+
+static int64_t
+examples_an_epoch(const struct cb_list *l)
+{
+	int64_t i, own, all, n = 0;
+
+	for (i = 0; i < l->nchunks; i++) {
+		chunk_size(l, &l->chunks[i], &own, &all);
+		n += all;
+	}
+	return n;
+}
+
+static int
+make_header(struct cb_list *l)
+{
+	struct cb_msg *m;
+	char *base = folder(l->a->path);
+
+	if (cb_msg_new(&m) < 0) {
+		free(base);
+		return -1;
+	}
+	l->header = m;
+	cb_map_set(m, &m->root, "task", cb_obj_text(m, l->a->kind->task));
+	cb_map_set(m, &m->root, "split", cb_obj_text(m, l->o.eval ? "eval" :
+	    "train"));
+	cb_map_set(m, &m->root, "epochs", cb_obj_int(l->o.epochs));
+	cb_map_set(m, &m->root, "groups", cb_obj_int(cb_list_groups(l)));
+	cb_map_set(m, &m->root, "epoch_groups", cb_obj_int(l->nchunks));
+	cb_map_set(m, &m->root, "examples", cb_obj_int(examples_an_epoch(l)));
+	cb_map_set(m, &m->root, "seed", cb_obj_int(l->o.seed));
+	cb_map_set(m, &m->root, "annotations", cb_obj_text(m, l->a->sha256));
+	cb_map_set(m, &m->root, "base", cb_obj_text(m, base));
+	if (l->answers != NULL)
+		cb_map_set(m, &m->root, "answers", cb_obj_from_json(m,
+		    l->answers));
+	free(base);
+	return l->vocab != NULL ? cb_vocab_to_header(l->vocab, m) : 0;
+}
+
+/* ---- examples ----------------------------------------------------------- */
+
+/* [[label, score], ...] of the answers that the list has, by label. */
+static json_t *
+scores_of(const struct cb_list *l, const json_t *map)
+{
+	json_t *list = json_array(), *score, *label;
+	const char *name;
+	size_t at;
+
+	json_object_foreach((json_t *)map, name, score) {
+		if ((label = json_object_get(l->labels, name)) == NULL)
+			continue;
+		for (at = 0; at < json_array_size(list); at++)
+			if (json_integer_value(json_array_get(json_array_get(
+			    list, at), 0)) > json_integer_value(label))
+				break;
+		json_array_insert_new(list, at, json_pack("[O, f]", label,
+		    json_number_value(score)));
+	}
+	return list;
+}
+
+static int
+add_label(const struct cb_list *l, json_t *to, const json_t *line,
+    int64_t number)
+{
+	const json_t *v = json_object_get(line, "answer"), *label;
+	char *end;
+	long k;
+
+	switch (l->a->kind->label) {
+	case LABEL_SCORES:
+		v = json_object_get(line, "labels");
+		if (v != NULL && l->labels != NULL)
+			json_object_set_new(to, "labels", scores_of(l, v));
+		return 0;
+	case LABEL_NAME:
+		if (v == NULL || l->labels == NULL)
+			return 0;
+		label = json_object_get(l->labels, json_string_value(v));
+		if (label != NULL)
+			json_object_set(to, "label", (json_t *)label);
+		return 0;
+	case LABEL_INDEX:
+		if (v == NULL)
+			return 0;
+		k = (long)json_integer_value(v);
+		if (json_is_string(v)) {
+			k = strtol(json_string_value(v), &end, 10);
+			k = *end != '\0' || end == json_string_value(v) ? -1 :
+			    k;
+		}
+		if (k < 0 || (size_t)k >= json_array_size(json_object_get(line,
+		    "options")) || !(json_is_string(v) || json_is_integer(v)))
+			return cb_fail(CB_EFORMAT, "%s:%lld: \"answer\" is not "
+			    "the number of an option", l->a->path,
+			    (long long)number);
+		json_object_set_new(to, "label", json_integer(k));
+		return 0;
+	default:
+		return 0;
+	}
+}
+
+/* The line's keys with id in front, its labels as numbers. */
+static int
+add_example(const struct cb_list *l, json_t *to, int64_t i)
+{
+	json_t *line = annotation_line(l->a, i), *ex = json_object(), *v;
+	const char *key;
+	int rc = -1;
+
+	if (line == NULL || ex == NULL) {
+		cb_fail(CB_ENOMEM, "%s", l->a->path);
+		goto done;
+	}
+	json_object_set_new(ex, "id", annotation_id(l->a, line, i));
+	json_object_foreach(line, key, v)
+		if (strcmp(key, "id") != 0 && strcmp(key, "label") != 0 &&
+		    strcmp(key, "labels") != 0)
+			json_object_set_nocheck(ex, key, v);
+	if (add_label(l, ex, line, l->a->lines[i].number) < 0)
+		goto done;
+	json_array_append(to, ex);
+	rc = 0;
+done:
+	json_decref(line);
+	json_decref(ex);
+	return rc;
+}
+
+static int
+add_examples(const struct cb_list *l, json_t *to, const struct chunk *c,
+    int64_t epoch)
+{
+	const int64_t *members = l->members + l->start[c->medium];
+	int64_t n = members_of(l, c->medium), own, all, i, k;
+	struct cb_rng rng = { .seed = (uint64_t)l->o.seed,
+	    .purpose = CB_RNG_FILL, .epoch = (uint32_t)epoch,
+	    .seq = (uint32_t)c->medium };
+
+	chunk_size(l, c, &own, &all);
+	for (i = 0; i < all; i++) {
+		k = i < own ? c->first + i : (int64_t)cb_rng_below(&rng,
+		    (uint32_t)(i - own), (uint32_t)n);
+		if (add_example(l, to, members[k]) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+/* ---- the list ----------------------------------------------------------- */
+
+static int
+check_options(const struct cb_list_options *o)
+{
+	if (o->epochs < 1 || o->shards < 1 || o->shard < 0 ||
+	    o->shard >= o->shards || o->skip < 0 || o->per_group < 0)
+		return cb_fail(CB_EUSAGE, "epochs, shard, skip or texts of a "
+		    "group out of range");
+	return 0;
+}
+
+int
+cb_list_open(struct cb_list **out, const char *path,
+    const struct cb_list_options *options)
+{
+	struct cb_list *l;
+	int rc = -1;
+
+	if (check_options(options) < 0)
+		return -1;
+	if ((l = calloc(1, sizeof(*l))) == NULL)
+		return cb_fail(CB_ENOMEM, "%s", path);
+	l->o = *options;
+	if (find_lists(l, path) < 0 || annotation_open(&l->a, path, l->o.task,
+	    see_line, l) < 0 || make_lists(l) < 0 || sort_examples(l) < 0 ||
+	    make_chunks(l) < 0)
+		goto done;
+	if (__builtin_mul_overflow(l->nchunks, l->o.epochs, &l->end) ||
+	    l->end > UINT32_MAX) {
+		cb_fail(CB_ELIMIT, "%lld epochs of %lld groups are too many",
+		    (long long)l->o.epochs, (long long)l->nchunks);
+		goto done;
+	}
+	l->next = l->o.skip > l->end ? l->end :
+	    l->o.shard + l->o.skip * l->o.shards;
+	if (make_header(l) < 0)
+		goto done;
+	*out = l;
+	l = NULL;
+	rc = 0;
+done:
+	cb_list_close(l);
+	return rc;
+}
+
+void
+cb_list_close(struct cb_list *l)
+{
+	if (l == NULL)
+		return;
+	annotation_close(l->a);
+	json_decref(l->answers);
+	json_decref(l->labels);
+	cb_vocab_free(l->vocab);
+	cb_vocab_maker_free(l->maker);
+	cb_msg_free(l->header);
+	free(l->start);
+	free(l->members);
+	free(l->chunks);
+	free(l->order);
+	free(l);
+}
+
+struct cb_msg *
+cb_list_header(struct cb_list *l)
+{
+	return l->header;
+}
+
+int64_t
+cb_list_groups(const struct cb_list *l)
+{
+	return l->next >= l->end ? 0 :
+	    (l->end - l->next + l->o.shards - 1) / l->o.shards;
+}
+
+int
+cb_list_next(struct cb_list *l, struct cb_msg **out)
+{
+	const struct chunk *c;
+	struct cb_msg *m;
+	msgpack_object g;
+	json_t *examples;
+	int64_t epoch;
+
+	if (l->next >= l->end)
+		return 0;
+	epoch = l->next / l->nchunks;
+	if (epoch != l->order_epoch)
+		work_out_order(l, epoch);
+	c = &l->chunks[l->order[l->next % l->nchunks]];
+	examples = json_array();
+	if (add_examples(l, examples, c, epoch) < 0 || cb_msg_new(&m) < 0) {
+		json_decref(examples);
+		return -1;
+	}
+	g = cb_obj_map(m, 4);
+	cb_map_set(m, &g, "seq", cb_obj_int(l->next));
+	cb_map_set(m, &g, "epoch", cb_obj_int(epoch));
+	cb_map_set(m, &g, "media", cb_obj_text(m, l->a->media[c->medium]));
+	cb_map_set(m, &g, "examples", cb_obj_from_json(m, examples));
+	cb_map_set(m, &m->root, "group", g);
+	json_decref(examples);
+	l->next += l->o.shards;
+	*out = m;
+	return 1;
+}
