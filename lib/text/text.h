@@ -111,7 +111,7 @@ int	cb_text_ids(struct cb_ids *out, const struct cb_vocab *v,
  * filled up with [PAD] and mask 0.  The text of an example is its "question",
  * "text" or "caption", the first that is there; with "options" it gives one
  * row an option, the text and the option with a space between (the text may
- * then be missing).  A group without examples gets [0,0].  An example without
+ * then be missing).  A group without texts stays as it is.  An example without
  * text: CB_EFORMAT, naming group and example.
  */
 int	cb_text_group(const struct cb_vocab *v, struct cb_msg *m, int max_len);

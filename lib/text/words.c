@@ -312,6 +312,12 @@ words_utf8(char *to, int32_t c)
 	return (int)utf8proc_encode_char(c, (utf8proc_uint8_t *)to);
 }
 
+int
+words_char(int32_t *c, const char *text)
+{
+	return (int)utf8proc_iterate((const utf8proc_uint8_t *)text, -1, c);
+}
+
 uint64_t
 words_hash(const char *text, int64_t bytes)
 {

@@ -42,6 +42,9 @@ bool	words_alone(int32_t c);
 /* Writes c as UTF-8, at most 4 bytes, no NUL; returns how many. */
 int	words_utf8(char *to, int32_t c);
 
+/* The other way; the text must be UTF-8.  Returns how many bytes it took. */
+int	words_char(int32_t *c, const char *text);
+
 uint64_t words_hash(const char *text, int64_t bytes);
 
 #endif
