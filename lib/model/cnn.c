@@ -261,6 +261,15 @@ block_forward(struct cb_model *m, struct bottleneck *b, struct cb_elem *y,
 }
 
 static void
+tap_stem(struct cb_model *m, const struct cb_elem *x, int P)
+{
+	const struct cb_pool2d *g = &m->cnn.stem_pool;
+	int64_t dim[] = { P, (g->H - 1) / 2 + 1, (g->W - 1) / 2 + 1, g->C };
+
+	tap(m, x, 4, dim, "stem");
+}
+
+static void
 tap_stage(struct cb_model *m, int i, const struct cb_elem *y, int P)
 {
 	const struct bottleneck *b = &m->cnn.blocks[i];
@@ -331,6 +340,7 @@ forward_through(struct cb_model *m, struct cb_elem *out,
 		conv_forward(m, &n->stem, y, x, NULL, true, p);
 		x = upto == 0 ? elem_at(m, out, at * block_in(n, 0)) : two[0];
 		e->pool_fwd(e, x, y, &n->stem_pool, p);
+		tap_stem(m, x, p);
 		arena_release(&m->arena, inner);
 		for (i = 0; i < upto; i++) {
 			y = i + 1 == upto ?
@@ -358,6 +368,7 @@ stem_forward(struct cb_model *m, const struct cb_array *pictures, int P)
 	e->prepare(e, n->input, pictures, P, m->c.image, m->c.mean, m->c.std);
 	conv_forward(m, &n->stem, n->stem_y, n->input, NULL, true, P);
 	e->pool_fwd(e, n->pool_y, n->stem_y, &n->stem_pool, P);
+	tap_stem(m, n->pool_y, P);
 	return n->pool_y;
 }
 

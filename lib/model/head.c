@@ -17,7 +17,7 @@ head_build(struct cb_model *m)
 	h->p_fc2 = find(m, "transformer.classifier.2.weight");
 	if (e->linear_new(e, &h->fc1, D, 2 * D) < 0)
 		return -1;
-	return e->linear_new(e, &h->fc2, 2 * D, m->c.labels);
+	return e->linear_new(e, &h->fc2, 2 * D, m->c.choice ? 1 : m->c.labels);
 }
 
 void
@@ -67,7 +67,7 @@ head_forward(struct cb_model *m, const struct cb_elem *pooled, int rows)
 
 	h->x = take(m, (int64_t)rows * D);
 	h->f = take(m, (int64_t)rows * 2 * D);
-	h->y = take(m, (int64_t)rows * m->c.labels);
+	h->y = take(m, (int64_t)rows * (m->c.choice ? 1 : m->c.labels));
 	e->rows_fwd(e, h->x, pooled, NULL, count_up(m, rows), rows, D, &p);
 	e->linear_fwd(e, h->fc1, h->f, NULL, h->x, CB_ACT_RELU, rows);
 	e->linear_fwd(e, h->fc2, h->y, NULL, h->f, CB_ACT_NONE, rows);

@@ -80,6 +80,9 @@ check_config(const struct cb_model_config *c)
 	if (c->heads < 1 || c->hidden % c->heads != 0)
 		return cb_fail(CB_EUSAGE, "hidden size %d is no multiple of "
 		    "%d heads", c->hidden, c->heads);
+	if (c->choice && c->loss != CB_LOSS_CE)
+		return cb_fail(CB_EUSAGE, "a choice among options goes with "
+		    "the cross-entropy loss only");
 	if (c->labels < 1)
 		return cb_fail(CB_EUSAGE, "a head of %d classes", c->labels);
 	if (c->agg == CB_AGG_LSE && c->loss != CB_LOSS_CE)
@@ -187,6 +190,13 @@ check_pictures(const struct cb_model *m, const struct cb_array *p, int n)
 	return 0;
 }
 
+/* Rows of scores: a choice has several texts a row. */
+static int
+questions(const struct cb_model *m, int N)
+{
+	return m->c.choice ? N / m->c.labels : N;
+}
+
 /* Scores [K*N,C] of a batch. */
 static struct cb_elem *
 forward(struct cb_model *m, const struct cb_inputs *in)
@@ -198,32 +208,39 @@ forward(struct cb_model *m, const struct cb_inputs *in)
 	return head_forward(m, pooled, in->K * in->N);
 }
 
-int
-cb_model_score(struct cb_model *m, const struct cb_inputs *in, float *scores,
+static int
+run_score(struct cb_model *m, const struct cb_inputs *in, float *scores,
     float *clip_scores)
 {
-	int64_t n = (int64_t)in->N * m->c.labels;
+	int N = questions(m, in->N);
+	int64_t n = (int64_t)N * m->c.labels;
 	struct cb_engine *e = m->e;
 	struct cb_elem *y;
-	jmp_buf full;
 	float *out;
 
-	if (check_pictures(m, in->pictures, in->B * in->K * in->F) < 0)
-		return -1;
-	m->arena.full = &full;
-	if (setjmp(full) != 0)
-		return -1;
 	m->training = false;
 	arena_reset(&m->arena);
 	if (bert_batch(m, in) < 0)
 		return -1;
 	y = forward(m, in);
 	out = take_f32(m, n);
-	e->pool_scores(e, out, y, m->c.agg, in->K, in->N, m->c.labels);
+	e->pool_scores(e, out, y, m->c.agg, in->K, N, m->c.labels);
 	e->get(e, scores, out, n * sizeof(*out));
 	if (clip_scores != NULL)
 		e->get_elem(e, clip_scores, y, in->K * n);
 	return e->sync(e);
+}
+
+int
+cb_model_score(struct cb_model *m, const struct cb_inputs *in, float *scores,
+    float *clip_scores)
+{
+	jmp_buf full;
+
+	if (check_pictures(m, in->pictures, in->B * in->K * in->F) < 0)
+		return -1;
+	m->arena.full = &full;
+	return setjmp(full) != 0 ? -1 : run_score(m, in, scores, clip_scores);
 }
 
 static int64_t
@@ -235,7 +252,7 @@ loss_items(const struct cb_model *m, const struct cb_inputs *in)
 	case CB_LOSS_RANK:
 		return in->N - in->B;
 	default:
-		return in->N;
+		return questions(m, in->N);
 	}
 }
 
@@ -243,7 +260,7 @@ static void *
 put_labels(struct cb_model *m, const struct cb_inputs *in)
 {
 	int64_t n = m->c.loss == CB_LOSS_BCE ?
-	    (int64_t)in->N * m->c.labels : in->N;
+	    (int64_t)in->N * m->c.labels : questions(m, in->N);
 	void *p = arena_take(&m->arena, n, sizeof(float));
 
 	m->e->put(m->e, p, in->labels, n * sizeof(float));
@@ -258,7 +275,7 @@ check_labels(const struct cb_model *m, const struct cb_inputs *in)
 
 	if (y == NULL)
 		return cb_fail(CB_EFORMAT, "batch: no labels to learn from");
-	for (i = 0; m->c.loss == CB_LOSS_CE && i < in->N; i++)
+	for (i = 0; m->c.loss == CB_LOSS_CE && i < questions(m, in->N); i++)
 		if (y[i] >= m->c.labels)
 			return cb_fail(CB_EFORMAT, "batch: label %d, the head "
 			    "has %d classes", y[i], m->c.labels);
@@ -267,27 +284,24 @@ check_labels(const struct cb_model *m, const struct cb_inputs *in)
 
 /* Forward and backward of a part that makes up `share` of the batch. */
 static int
-train_part(struct cb_model *m, const struct cb_inputs *in, float share,
+run_part(struct cb_model *m, const struct cb_inputs *in, float share,
     float *loss)
 {
 	struct cb_engine *e = m->e;
-	int64_t n = (int64_t)in->K * in->N * m->c.labels;
+	int N = questions(m, in->N);
+	int64_t n = (int64_t)in->K * N * m->c.labels;
 	struct cb_loss l = { .kind = m->c.loss, .agg = m->c.agg, .K = in->K,
-	    .N = in->N, .C = m->c.labels, .margin = m->c.margin,
+	    .N = N, .C = m->c.labels, .margin = m->c.margin,
 	    .group = in->N / in->B, .share = share };
 	struct cb_elem *d;
 	float *total;
-	jmp_buf full;
 
-	m->arena.full = &full;
-	if (setjmp(full) != 0)
-		return -1;
 	arena_reset(&m->arena);
 	if (bert_batch(m, in) < 0)
 		return -1;
 	m->last.scores = forward(m, in);
 	m->last.K = in->K;
-	m->last.N = in->N;
+	m->last.N = N;
 	m->last.neach = loss_items(m, in);
 	m->last.each = take_f32(m, m->last.neach);
 	m->last.dscores = take(m, n);
@@ -299,6 +313,16 @@ train_part(struct cb_model *m, const struct cb_inputs *in, float share,
 	d = bert_backward(m, d, in->F);
 	cnn_backward(m, d);
 	return e->sync(e);
+}
+
+static int
+train_part(struct cb_model *m, const struct cb_inputs *in, float share,
+    float *loss)
+{
+	jmp_buf full;
+
+	m->arena.full = &full;
+	return setjmp(full) != 0 ? -1 : run_part(m, in, share, loss);
 }
 
 /* How many videos of this shape go through at once. */
@@ -340,7 +364,8 @@ cb_model_train(struct cb_model *m, const struct cb_inputs *in, uint64_t seed,
 		part.counts = in->counts + at;
 		part.ids = in->ids + (int64_t)first * in->L;
 		part.mask = in->mask + (int64_t)first * in->L;
-		part.labels = (const char *)in->labels + first * label;
+		part.labels = (const char *)in->labels +
+		    questions(m, first) * label;
 		first += rows;
 		if (rows == 0)
 			continue;
@@ -375,6 +400,15 @@ cb_model_last(struct cb_model *m, float *each, float *scores,
 	e->sync(e);
 }
 
+static int
+run_calibrate(struct cb_model *m, const struct cb_array *pictures, int P)
+{
+	m->training = false;
+	arena_reset(&m->arena);
+	cnn_forward(m, pictures, P);
+	return m->e->sync(m->e);
+}
+
 int
 cb_model_calibrate(struct cb_model *m, const struct cb_array *pictures, int P)
 {
@@ -384,16 +418,9 @@ cb_model_calibrate(struct cb_model *m, const struct cb_array *pictures, int P)
 	if (check_pictures(m, pictures, P) < 0)
 		return -1;
 	m->arena.full = &full;
-	if (setjmp(full) != 0) {
-		m->calibrating = false;
-		return -1;
-	}
-	m->training = false;
 	m->calibrating = true;
-	arena_reset(&m->arena);
-	cnn_forward(m, pictures, P);
+	rc = setjmp(full) != 0 ? -1 : run_calibrate(m, pictures, P);
 	m->calibrating = false;
-	rc = m->e->sync(m->e);
 	arena_clear(&m->arena);		/* far more than a step takes */
 	cb_model_pack(m, true);
 	return rc;

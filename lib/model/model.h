@@ -22,7 +22,8 @@ struct cb_model_config {
 	bool	 freeze_cnn;	/* all but the grid encoder */
 	int	 hidden, layers, heads, inter;
 	int	 vocab, positions, types, rows, cols;
-	int	 labels;	/* classes of the head */
+	int	 labels;	/* classes; of a choice: options a question */
+	bool	 choice;	/* rows are options, a question's side by side */
 	enum cb_loss_kind loss;
 	enum cb_agg agg;
 	float	 margin;	/* of CB_LOSS_RANK */
@@ -98,7 +99,8 @@ struct cb_inputs {
 	int	 B, K, F, N, L;
 	const struct cb_array *pictures;
 	const int32_t *counts, *ids, *mask;
-	const void *labels;	/* int32 [N] or f32 [N,C]; NULL: none */
+	const void *labels;	/* int32 [N] or f32 [N,C]; NULL: none; of a
+				 * choice one a question */
 	const int32_t *cells;	/* kept grid cells, sorted; NULL: all */
 	int	 ncells;
 };
@@ -110,7 +112,7 @@ typedef void cb_tap_fn(void *arg, const char *name, const float *x, int rank,
 void	cb_model_tap(struct cb_model *m, cb_tap_fn *fn, void *arg);
 
 /* Forward without dropout.  scores [N,C] pooled over the clips; clip_scores
- * [K,N,C], NULL: not wanted; both host. */
+ * [K,N,C], NULL: not wanted; both host.  For a choice N counts questions. */
 int	cb_model_score(struct cb_model *m, const struct cb_inputs *in,
 	    float *scores, float *clip_scores);
 

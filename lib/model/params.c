@@ -171,7 +171,8 @@ put_bert(struct table *t, const struct cb_model_config *c)
 	}
 	put_linear(t, BERT "pooler.dense", D, D);
 	put_linear(t, "transformer.classifier.0", 2 * D, D);
-	put_linear(t, "transformer.classifier.2", c->labels, 2 * D);
+	put_linear(t, "transformer.classifier.2", c->choice ? 1 : c->labels,
+	    2 * D);
 }
 
 /* Trainable matrices, trainable vectors, constants. */
