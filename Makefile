@@ -9,10 +9,10 @@
 # The Debian packages it takes; `make deps` installs the missing ones.
 PACKAGES = gcc make pkg-config perl python3 jq mandoc lmdb-utils \
 	libavformat-dev libavcodec-dev libswscale-dev libavutil-dev \
-	libturbojpeg0-dev libjpeg62-turbo-dev libpng-dev liblmdb-dev \
+	libjpeg62-turbo-dev libpng-dev liblmdb-dev \
 	libmsgpack-dev libjansson-dev libutf8proc-dev libmd-dev \
 	libdnnl-dev librandom123-dev
-PKGS = libavformat libavcodec libswscale libavutil libturbojpeg libpng lmdb \
+PKGS = libavformat libavcodec libswscale libavutil libjpeg libpng lmdb \
 	msgpack jansson libutf8proc libmd
 
 PREFIX ?= /usr/local

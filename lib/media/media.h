@@ -1,0 +1,207 @@
+/*
+ * media: pixels from outside.  Opens videos and pictures (FFmpeg,
+ * libjpeg-turbo) from files, directories and LMDBs, says which frames a
+ * sampling plan asks for, and fetches just those.  Knows nothing of texts.
+ *
+ * The words: a *medium* is a video or an image; a *plan* is what cb-sample
+ * wants of any medium (strategy, clips, frames); a *cut* is a plan resolved
+ * for one medium: frame numbers.  The cut is a pure function of the plan and
+ * of struct cb_media_info, which is established in the same way wherever the
+ * medium is opened.  That is why sampling commutes with decoding.
+ */
+#ifndef CB_MEDIA_H
+#define CB_MEDIA_H
+
+#include "base/base.h"
+#include "stream/stream.h"
+
+/* ---- a medium: media.c ------------------------------------------------- */
+
+#define CB_MAX_PIXELS (64 << 20)	/* default cap of one picture */
+
+struct cb_media_limits {
+	int64_t	 max_pixels;	/* a larger picture is refused; 0: default */
+	double	 timeout_s;	/* give up on a medium after; 0: never */
+	bool	 upright;	/* apply EXIF orientation, display matrix */
+};
+
+struct cb_media_info {
+	bool	 image;
+	char	 format[32];	/* FFmpeg's name of the container; "jpeg" */
+	char	 codec[32];
+	int	 w, h;		/* pictures of a stream may differ from it */
+	double	 fps;		/* average rate of the header; 0: unknown */
+	int	 tb_num, tb_den;	/* seconds of one unit of pts */
+	int64_t	 header_frames;	/* as the header says; 0: unknown */
+	int64_t	 header_duration;	/* in units of pts; -1: unknown */
+	int64_t	 frames;	/* frames that the file really holds */
+	double	 duration_s;	/* what they span, the last one included */
+	int64_t	*pts;		/* [frames] in order of output, ascending
+				 * but for AVI files with B-frames */
+};
+
+/* Bytes of a medium: a file, or memory that outlives it. */
+struct cb_source {
+	const char *name;	/* for messages */
+	const char *path;	/* NULL: in memory */
+	const void *data;
+	int64_t	 bytes;
+};
+
+/* One picture with its place; refs: freed when the last user is done. */
+struct cb_frame {
+	struct cb_array rgb;	/* u8 [H,W,3] */
+	int64_t	 index;		/* number of the frame in the video, from 0 */
+	double	 pts_s;
+	int	 refs;
+};
+void	cb_frame_free(struct cb_frame *f);
+
+struct cb_media;
+
+/*
+ * Opens and looks through the packets of src, so that the info is complete;
+ * an image is decoded here.  limits NULL: defaults.  The message of a failure
+ * begins with src->name.
+ */
+int	cb_media_open(struct cb_media **out, const struct cb_source *src,
+	    const struct cb_media_limits *limits);
+void	cb_media_close(struct cb_media *m);
+
+/* Valid until close. */
+const struct cb_media_info *cb_media_info(const struct cb_media *m);
+
+/*
+ * The next frame in order of output; yours to free.  1 got one, 0 end, -1
+ * error.  Damaged packets are passed over: see cb_media_damage().
+ */
+int	cb_media_next(struct cb_media *m, struct cb_frame **out);
+
+/*
+ * Fetches the frames want[0..n-1] (ascending, each once) into out[0..n-1],
+ * yours to free one by one, decoding as little as it can.  A frame that cannot
+ * be decoded is replaced by the nearest one before it, else after it; *exact
+ * counts those that needed no replacement.  -1: nothing at all could be
+ * decoded; out is then empty.
+ */
+int	cb_media_fetch(struct cb_media *m, const int64_t *want, int n,
+	    struct cb_frame **out, int *exact);
+
+/* Why less than everything came out so far; NULL: no damage was met. */
+const char *cb_media_damage(const struct cb_media *m);
+
+/* ---- which frames: sample.c --------------------------------------------- */
+
+enum cb_strategy {
+	CB_SAMPLE_CLIPS,	/* clips spread evenly: the N-clip ensemble */
+	CB_SAMPLE_RAND,		/* each clip at a place of its own draw */
+	CB_SAMPLE_UNIFORM,	/* frames spread over the whole video */
+	CB_SAMPLE_START, CB_SAMPLE_MIDDLE, CB_SAMPLE_END,
+	CB_NSTRATEGY
+};
+const char *cb_strategy_name(enum cb_strategy s);
+int	cb_strategy_parse(enum cb_strategy *out, const char *name);
+
+#define CB_MAX_CLIPS 1024
+#define CB_MAX_FRAMES 1024
+
+struct cb_plan {
+	enum cb_strategy strategy;
+	int	 clips, frames;	/* frames of each clip */
+	double	 fps;		/* a clip lasts frames/fps seconds */
+	bool	 original;	/* ClipBERT's arithmetic with all its faults */
+	double	*draw;		/* [clips] in [0,1) for RAND; else NULL */
+};
+void	cb_plan_clear(struct cb_plan *p);
+
+/* One clip as the original defines it (media/README, section 2). */
+struct cb_clip {
+	enum cb_strategy strategy;
+	int	 clip, clips;	/* for CLIPS */
+	int	 frames;
+	double	 fps, draw;
+	bool	 safeguard;	/* as the original's, with more clips than 1 */
+};
+
+/*
+ * The original's arithmetic: fills index[clip->frames] (numbers in order of
+ * output) and *listed (how many frames its linspace ran over).  *max_pts:
+ * handed from clip to clip, 0 before the first.  -1: the original yields None,
+ * cb_error() says why.
+ */
+int	cb_sample_original(int64_t *index, int64_t *listed, int64_t *max_pts,
+	    const struct cb_media_info *info, const struct cb_clip *clip);
+
+/* A plan resolved for one medium. */
+struct cb_cut {
+	int	 clips, frames;
+	int64_t	*index;		/* [clips,frames] */
+	int64_t	*want;		/* [nwant] the same, ascending, each once */
+	int	 nwant;
+};
+int	cb_plan_resolve(struct cb_cut *out, const struct cb_plan *plan,
+	    const struct cb_media_info *info);
+void	cb_cut_clear(struct cb_cut *c);
+/* Position in want of a frame number that is in it. */
+int	cb_cut_place(const struct cb_cut *c, int64_t index);
+
+/*
+ * Picks wanted frames from frames that come by in order, with replacement of
+ * those that never come.  cb_picker_step() is told the number of the frame
+ * that came; then wants [next, *before) get the frame before it, and [*before,
+ * *now) get this one.  At the end wants [next, n) get the last frame.
+ */
+struct cb_picker {
+	const int64_t *want;
+	int	 n, next, exact;
+	bool	 any;		/* a frame has come */
+};
+void	cb_picker_step(struct cb_picker *p, int64_t index, int *before,
+	    int *now);
+/* Is what was found enough?  Half of the wanted frames must be exact. */
+bool	cb_picker_enough(int exact, int n);
+
+/* ---- plans and media in messages: group.c -------------------------------- */
+
+msgpack_object cb_plan_obj(struct cb_msg *m, const struct cb_plan *p);
+int	cb_plan_read(struct cb_plan *out, const msgpack_object *o);
+/* info.pts is copied; free it with free(). */
+msgpack_object cb_info_obj(struct cb_msg *m, const struct cb_media_info *i);
+int	cb_info_read(struct cb_media_info *out, const msgpack_object *group);
+/* Moves a key of a map to its end, so that both orders write the same bytes. */
+void	cb_map_last(msgpack_object *map, const char *key);
+
+/* ---- where media are: places.c, lmdb.c ------------------------------------ */
+
+struct cb_places;	/* directories and LMDBs, searched in order */
+int	cb_places_new(struct cb_places **out);
+void	cb_places_free(struct cb_places *p);
+/* A directory, or an LMDB (a directory with data.mdb, or its file). */
+int	cb_places_add(struct cb_places *p, const char *path);
+/* The default: base and its neighbours videos/ images/ media/, if they are. */
+int	cb_places_add_base(struct cb_places *p, const char *base);
+
+/*
+ * Finds a medium by id (the stem of its file name, the key in an LMDB) or by
+ * path.  *out is valid until the next call.  -1: nowhere, or two files of one
+ * directory have this stem.
+ */
+int	cb_places_find(struct cb_places *p, const char *name,
+	    struct cb_source *out);
+
+/* Has the name an extension of a video or picture file? */
+bool	cb_media_is_name(const char *path);
+/* File name without folder and extension; yours to free. */
+char	*cb_media_stem(const char *path);
+
+/* ---- LMDB writing: lmdb.c -------------------------------------------------- */
+
+struct cb_pack;
+enum cb_packed { CB_PACK_NEW, CB_PACK_SAME, CB_PACK_CHANGED };
+int	cb_pack_open(struct cb_pack **out, const char *path);
+/* Puts the bytes of a file under its stem; what happened goes to *what. */
+int	cb_pack_put(struct cb_pack *p, const char *file, enum cb_packed *what);
+/* Makes all that was put lasting; -1: it may not have been. */
+int	cb_pack_close(struct cb_pack *p);
+
+#endif
