@@ -185,8 +185,7 @@ static const char *const unused[] = {
 	"use_mlm", "eval_retrieval_batch_size", NULL
 };
 static const char *const model_unused[] = {
-	"model_type", "backbone_channel_in_size",
-	"max_temporal_position_embeddings", "architectures",
+	"model_type", "max_temporal_position_embeddings", "architectures",
 	"gradient_checkpointing", "position_embedding_type", "use_cache",
 	"transformers_version", "classifier_dropout", "num_labels",
 	"classifier", "cls_hidden_scale", "loss_type", NULL
@@ -198,7 +197,7 @@ static int
 refuse(const struct row *r, const json_t *v, const char *where,
     const char *must)
 {
-	char *text = cb_json_text(v);
+	char *text = cb_json_exact(v, JSON_COMPACT);
 
 	cb_fail(CB_EUSAGE, "%s: %s: must be %s, is %s", where, r->key, must,
 	    text != NULL ? text : "?");
@@ -431,6 +430,8 @@ take_model(struct cb_settings *s, const json_t *object, const char *where,
 	json_t *v;
 
 	json_object_foreach((json_t *)(uintptr_t)object, key, v) {
+		if (v == in)
+			continue;	/* below */
 		if ((r = find_row(model_keys, key)) == NULL)
 			name_add(listed(model_unused, key) ? idle : unknown,
 			    key);
