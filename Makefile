@@ -16,8 +16,8 @@ PKGS = libavformat libavcodec libswscale libavutil libjpeg libpng lmdb \
 	msgpack jansson libutf8proc libmd
 
 PREFIX ?= /usr/local
-B := build$(if $(SAN),/san-$(subst $(comma),-,$(SAN)))
 comma := ,
+B := build$(if $(SAN),/san-$(subst $(comma),-,$(SAN)))
 
 CC = gcc
 OPT = -O2 -g
