@@ -106,7 +106,7 @@ main(int argc, char **argv)
 		{ 'm', "min-count", CB_OPT_INT, &min_count, "N",
 		    "merge pairs seen N times or more [2]", 1, 1e15 },
 		{ 'k', "key", CB_OPT_LIST, &keys, "KEY",
-		    "JSON keys of texts [question text caption options]", 0, 0 },
+		    "of texts in JSON [question text caption options]", 0, 0 },
 		{ 'j', "json", CB_OPT_FLAG, &json, NULL,
 		    "all files are jsonl, whatever their names", 0, 0 },
 		{ 'o', "output", CB_OPT_STR, &out, "FILE",

@@ -17,7 +17,7 @@
 #include "vocab.h"
 #include "words.h"
 
-/* ---- distinct strings, numbered as they come ---------------------------- */
+/* ---- distinct strings, numbered as they come ------------------------ */
 
 struct strings {
 	char	**at;
@@ -104,7 +104,7 @@ strings_clear(struct strings *s)
 	free(s->slots);
 }
 
-/* ---- counting words ------------------------------------------------------- */
+/* ---- counting words --------------------------------------------------- */
 
 struct cb_vocab_maker {
 	struct strings words;
@@ -216,7 +216,7 @@ cb_vocab_maker_add_json(struct cb_vocab_maker *m, const json_t *example,
 	return n;
 }
 
-/* ---- merging --------------------------------------------------------------- */
+/* ---- merging ----------------------------------------------------------- */
 
 /* Two tokens side by side, and the words where they may be. */
 struct pair {
@@ -486,7 +486,7 @@ merge_all(struct build *b, int size, int64_t min_count)
 	return 0;
 }
 
-/* ---- the first tokens ------------------------------------------------------ */
+/* ---- the first tokens -------------------------------------------------- */
 
 #define CODE_POINTS 0x110000
 
@@ -499,7 +499,7 @@ static int
 first_tokens(struct build *b, const struct strings *words)
 {
 	char text[2 + 4] = "##", *seen;
-	int32_t c;
+	int32_t c, last = 0;
 	int i, n, tail, rc = -1;
 	const char *s;
 
@@ -509,13 +509,14 @@ first_tokens(struct build *b, const struct strings *words)
 		for (s = words->at[i]; *s != '\0'; s += n) {
 			n = words_char(&c, s);
 			seen[c] = 1;
+			last = c > last ? c : last;
 		}
 	for (i = 0; i < CB_NSPECIAL; i++)
 		if (strings_put(&b->tokens, cb_special_name(i),
 		    (int)strlen(cb_special_name(i))) < 0)
 			goto done;
 	for (tail = 0; tail <= 1; tail++)
-		for (c = 1; c < CODE_POINTS; c++) {
+		for (c = 1; c <= last; c++) {
 			if (!seen[c] || (tail && words_alone(c)))
 				continue;
 			n = words_utf8(text + 2, c);
