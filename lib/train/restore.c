@@ -57,6 +57,22 @@ sum_add(struct sum *s, const void *data, int64_t bytes)
 		s->lane[i] = stir(s->lane[i], w[i]);
 }
 
+/* The metadata counts too, all but the checksum itself. */
+static void
+sum_meta(struct sum *s, const json_t *meta)
+{
+	static const char *const keys[] = { "format", "step", "batches",
+	    "identity", "state" };
+	const char *text;
+	size_t i;
+
+	for (i = 0; i < CB_LEN(keys); i++) {
+		text = json_string_value(json_object_get(meta, keys[i]));
+		if (text != NULL)
+			sum_add(s, text, (int64_t)strlen(text));
+	}
+}
+
 static void
 sum_text(char text[65], const struct sum *s)
 {
@@ -166,7 +182,7 @@ slot_open(struct slot *s, const char *path)
 /* ---- saving -------------------------------------------------------------------- */
 
 static int
-meta_of(json_t **out, const struct cb_restore *r, const char *sum)
+meta_of(json_t **out, const struct cb_restore *r)
 {
 	char *identity = cb_json_text(r->identity);
 	char *state = r->state != NULL ? cb_json_text(r->state) : NULL;
@@ -174,8 +190,8 @@ meta_of(json_t **out, const struct cb_restore *r, const char *sum)
 
 	snprintf(step, sizeof(step), "%lld", (long long)r->step);
 	snprintf(batches, sizeof(batches), "%lld", (long long)r->batches);
-	*out = json_pack("{s:s, s:s, s:s, s:s, s:s}", "format", FORMAT,
-	    "step", step, "batches", batches, "checksum", sum, "identity",
+	*out = json_pack("{s:s, s:s, s:s, s:s}", "format", FORMAT, "step",
+	    step, "batches", batches, "identity",
 	    identity != NULL ? identity : "");
 	if (*out != NULL && state != NULL)
 		json_object_set_new(*out, "state", json_string(state));
@@ -206,11 +222,12 @@ cb_restore_save(const char *run, const struct cb_restore *r)
 	for (i = 0; i < all.n; i++)
 		sum_add(&sum, all.at[i].array.data,
 		    cb_array_bytes(&all.at[i].array));
-	sum_text(text, &sum);
-	if (meta_of(&meta, r, text) < 0 ||
-	    cb_safetensors_write(path, all.at, all.n, meta) < 0)
+	if (meta_of(&meta, r) < 0)
 		goto done;
-	rc = 0;
+	sum_meta(&sum, meta);
+	sum_text(text, &sum);
+	json_object_set_new(meta, "checksum", json_string(text));
+	rc = cb_safetensors_write(path, all.at, all.n, meta);
 done:
 	parts_clear(&all);
 	json_decref(meta);
@@ -338,6 +355,7 @@ check_sum(const struct cb_safetensors *f)
 		a = &cb_safetensors_at(f, i)->array;
 		sum_add(&sum, a->data, cb_array_bytes(a));
 	}
+	sum_meta(&sum, cb_safetensors_metadata(f));
 	sum_text(text, &sum);
 	if (must == NULL || strcmp(text, must) != 0)
 		return cb_fail(CB_EFORMAT, "%s: damaged: its checksum does not "
