@@ -161,16 +161,6 @@ void	cb_picker_step(struct cb_picker *p, int64_t index, int *before,
 /* Is what was found enough?  Half of the wanted frames must be exact. */
 bool	cb_picker_enough(int exact, int n);
 
-/* ---- plans and media in messages: group.c -------------------------------- */
-
-msgpack_object cb_plan_obj(struct cb_msg *m, const struct cb_plan *p);
-int	cb_plan_read(struct cb_plan *out, const msgpack_object *o);
-/* info.pts is copied; free it with free(). */
-msgpack_object cb_info_obj(struct cb_msg *m, const struct cb_media_info *i);
-int	cb_info_read(struct cb_media_info *out, const msgpack_object *group);
-/* Moves a key of a map to its end, so that both orders write the same bytes. */
-void	cb_map_last(msgpack_object *map, const char *key);
-
 /* ---- where media are: places.c, lmdb.c ------------------------------------ */
 
 struct cb_places;	/* directories and LMDBs, searched in order */
@@ -194,6 +184,44 @@ bool	cb_media_is_name(const char *path);
 /* File name without folder and extension; yours to free. */
 char	*cb_media_stem(const char *path);
 
+/* ---- groups: group.c ------------------------------------------------------- */
+
+msgpack_object cb_plan_obj(struct cb_msg *m, const struct cb_plan *p);
+/* Yours to cb_plan_clear(). */
+int	cb_plan_read(struct cb_plan *out, const msgpack_object *plan);
+msgpack_object cb_info_obj(struct cb_msg *m, const struct cb_media_info *i);
+/* From a group's "kind" and "info"; free out->pts. */
+int	cb_info_read(struct cb_media_info *out, const msgpack_object *group);
+
+/* What became of one group. */
+enum cb_outcome {
+	CB_GROUP_GOOD,
+	CB_GROUP_DAMAGED,	/* enough came out; cb_error() says what not */
+	CB_GROUP_LOST,		/* carries an error now, which cb_error() is */
+};
+
+/*
+ * Opens the medium of a group, completes the group ("kind", "info"), writes it,
+ * its pictures (those of its "plan", else all) and its end.  With a plan
+ * nothing is written before all is known to be there; without one, before the
+ * first picture.  -1: could not be written.
+ */
+int	cb_group_decode(enum cb_outcome *what, struct cb_writer *w,
+	    struct cb_msg *group, struct cb_places *places,
+	    const struct cb_media_limits *limits);
+
+/*
+ * Adds a plan to a group and writes it.  If cb-decode has been there, reads its
+ * pictures from next(arg, &msg), which gives 1 for a message, and picks;
+ * holds one picture of each wanted frame.  Reads and writes up to the end of
+ * the group.  The draws are made from the group's epoch and seq and the seed;
+ * plan->draw is not used.
+ */
+typedef int cb_next_fn(void *arg, struct cb_msg **out);
+int	cb_group_sample(enum cb_outcome *what, struct cb_writer *w,
+	    struct cb_msg *group, cb_next_fn *next, void *arg,
+	    const struct cb_plan *plan, uint64_t seed);
+
 /* ---- LMDB writing: lmdb.c -------------------------------------------------- */
 
 struct cb_pack;
@@ -203,5 +231,21 @@ int	cb_pack_open(struct cb_pack **out, const char *path);
 int	cb_pack_put(struct cb_pack *p, const char *file, enum cb_packed *what);
 /* Makes all that was put lasting; -1: it may not have been. */
 int	cb_pack_close(struct cb_pack *p);
+
+/* ---- light augmentation: augment.c ---------------------------------------- */
+
+struct cb_augment {
+	uint64_t seed;
+	int	 shift;		/* pixels at most, in both directions; 0: none */
+	double	 brightness;	/* factor from 1-this to 1+this; 0: none */
+};
+
+/*
+ * Changes the n pictures of one clip in place, all in the same way: moved by up
+ * to `shift` pixels (edges repeated) and multiplied by a factor.  What is drawn
+ * is a function of seed, epoch, seq (of the group) and clip alone.
+ */
+void	cb_augment_clip(const struct cb_augment *o, struct cb_array *pictures,
+	    int n, int64_t epoch, int64_t seq, int clip);
 
 #endif

@@ -59,7 +59,7 @@ struct cb_batch_medium {
 
 /*
  * B media, each with K clips of T pictures, and their N rows of text in the
- * same order.  An image has K = T = 1.
+ * same order.  An image has K = T = 1.  All pointers are the batch's own.
  */
 struct cb_batch {
 	int64_t	 seq, epoch;	/* epoch: of the first group */
@@ -76,9 +76,9 @@ struct cb_batch {
 	struct cb_array *pictures;	/* [B*K*T] u8 [H,W,3]: video, clip, frame */
 	int64_t	*index;			/* [B*K*T] frame numbers */
 	double	*pts_s;			/* [B*K*T] */
-	/* private: what all of the above lives in */
+	/* private: the messages that data and examples lie in */
 	struct cb_msg *own, **messages;
-	int	 nmessages;
+	int64_t	 nmessages;
 };
 void	cb_batch_free(struct cb_batch *b);
 
@@ -92,6 +92,8 @@ struct cb_feed_options {
 	bool	 need_labels;	/* an example without label is an error */
 	int	 max_len;	/* cut texts that have no ids yet; 0: 20 */
 	bool	 pad;		/* all rows max_len long, not as the longest */
+	/* Questions asked of groups that have no texts; or NULL. */
+	const struct cb_strs *texts;
 	/* Vocabulary for texts without ids; borrowed.  NULL: the header's. */
 	const struct cb_vocab *vocab;
 	/* Is given messages that are not ours, to pass them on; or NULL. */
