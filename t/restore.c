@@ -106,7 +106,7 @@ turns(void)
 	ok(cb_restore_load("run", &r) == 0, "no restore point yet");
 	r.state = json_pack("{s:i}", "best", 7);
 	fill(1);
-	ok(cb_restore_save("run", &r) == 0, "the first one: %s", cb_error());
+	ok(cb_restore_save("run", &r) == 0, "the first one");
 	json_decref(r.state);
 	r.state = NULL;
 	ok(cb_restore_load("run", &r) == 1 && r.step == 1 && r.batches == 2 &&
