@@ -92,6 +92,11 @@ struct cb_opt {
 int	cb_options(int argc, char **argv, const struct cb_opt *table,
 	    const char *synopsis);
 
+/* Which of two words an option was given: 0 the first, 1 the second; anything
+ * else is a wrong call. */
+int	cb_choice(const char *option, const char *value, const char *first,
+	    const char *second);
+
 /* Prints a message and the short usage, exits 2. */
 _Noreturn void cb_usage(const char *fmt, ...) CB_PRINTF(1, 2);
 

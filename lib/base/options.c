@@ -61,6 +61,16 @@ cb_usage(const char *fmt, ...)
 	exit(2);
 }
 
+int
+cb_choice(const char *option, const char *value, const char *first,
+    const char *second)
+{
+	if (strcmp(value, first) != 0 && strcmp(value, second) != 0)
+		cb_usage("%s %s: must be %s or %s", option, value, first,
+		    second);
+	return strcmp(value, second) == 0;
+}
+
 static void
 check_range(const struct cb_opt *o, double v, const char *text)
 {

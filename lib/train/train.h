@@ -11,6 +11,7 @@
 #include "engine/engine.h"
 #include "model/model.h"
 #include "task/settings.h"
+#include "task/task.h"
 
 /* ---- rates: schedule.c ------------------------------------------------- */
 
@@ -219,5 +220,77 @@ struct cb_import {
 enum cb_import_kind { CB_IMPORT_E2E, CB_IMPORT_BERT, CB_IMPORT_RESNET };
 int	cb_import(struct cb_import *report, enum cb_import_kind kind,
 	    const char *path, const struct cb_param *p, int n, float *w);
+
+/* ---- settings to model: setup.c ------------------------------------------- */
+
+/*
+ * Sizes and loss of a model.  task decides the loss where the settings do not;
+ * answers and words: how many the stream or the checkpoint has, where the
+ * settings leave num_labels or vocab_size open.
+ */
+int	cb_model_config_from(struct cb_model_config *c,
+	    const struct cb_settings *s, const char *task, int64_t answers,
+	    int64_t words);
+
+/* ---- batches ahead of the engine: ahead.c ---------------------------------- */
+
+struct cb_ahead;
+
+/* Starts a thread that reads the feed, borrowed, which is its own until
+ * close. */
+int	cb_ahead_open(struct cb_ahead **out, struct cb_feed *feed);
+/* As cb_feed_next(). */
+int	cb_ahead_next(struct cb_ahead *a, struct cb_batch **out);
+void	cb_ahead_close(struct cb_ahead *a);
+
+/* ---- the run: trainer.c ------------------------------------------------------ */
+
+struct cb_run_options {
+	const char *run;	/* directory */
+	const char *engine;	/* of cb_engine_open() */
+	int	 threads;	/* 0: one a core */
+	int64_t	 memory;	/* of cb_model_memory(), bytes; 0: any */
+	int64_t	 steps;		/* 0: to the end of the stream */
+	int64_t	 init_stats;	/* pictures to set the norms from; 0: do not */
+	int64_t	 restore_every;	/* steps; 0: a twentieth of the run */
+	int64_t	 checkpoint_every;	/* steps; 0: at the end only */
+	int64_t	 log_every;	/* steps */
+	int	 argc;
+	char	**argv;
+};
+
+/*
+ * Trains to the end and leaves the checkpoint.  Goes on from a restore point if
+ * the run directory has one.  A signal or a broken stream leaves a restore
+ * point and is an error.  *steps: how many are done.
+ */
+int	cb_train_run(struct cb_feed *feed, struct cb_settings *s,
+	    struct cb_run_options *o, int64_t *steps);
+
+/* A batch as the model takes it: borrows b; free((void *)in->counts). */
+int	cb_batch_inputs(struct cb_inputs *in, const struct cb_batch *b);
+
+/* ---- predictions: score.c ------------------------------------------------------ */
+
+/* A trained model and what its checkpoint says: settings, words, answers. */
+struct cb_scorer;
+
+/* model: a run directory (its newest checkpoint) or a checkpoint; engine and
+ * threads: as for cb_engine_open(). */
+int	cb_scorer_open(struct cb_scorer **out, const char *model,
+	    const char *engine, int threads);
+void	cb_scorer_close(struct cb_scorer *s);
+
+const struct cb_settings *cb_scorer_settings(const struct cb_scorer *s);
+const struct cb_vocab *cb_scorer_vocab(const struct cb_scorer *s);
+
+/*
+ * One JSON object a line for each text of the batch: question_id, question,
+ * media, answer, label, prob and the `top` most probable answers with theirs.
+ * Probabilities are a softmax over the pooled scores, or for a loss per answer
+ * (vqa) a sigmoid of each.
+ */
+int	cb_scorer_batch(struct cb_scorer *s, const struct cb_batch *b, int top,
+	    FILE *to);
 
 #endif

@@ -1,0 +1,117 @@
+/*
+ * Batches read ahead: a thread takes them off the stream while the engine
+ * computes, so that data is waited for only when the pipeline is slower.
+ */
+#include <pthread.h>
+#include <stdlib.h>
+
+#include "train.h"
+
+#define DEPTH 2
+
+struct cb_ahead {
+	struct cb_feed *feed;
+	pthread_t thread;
+	pthread_mutex_t lock;
+	pthread_cond_t changed;
+	struct cb_batch *queue[DEPTH];
+	int	 n;
+	bool	 ended, quit;
+	int	 status;		/* of the end: 0 or -1 */
+	enum cb_code code;
+	char	*why;			/* the reader's message */
+};
+
+static void *
+reader(void *arg)
+{
+	struct cb_ahead *a = arg;
+	struct cb_batch *b;
+	int rc = 1;
+
+	while (rc > 0) {
+		rc = cb_feed_next(a->feed, &b);
+		pthread_mutex_lock(&a->lock);
+		while (rc > 0 && a->n == DEPTH && !a->quit)
+			pthread_cond_wait(&a->changed, &a->lock);
+		if (rc > 0 && a->quit) {
+			cb_batch_free(b);
+			rc = 0;
+		} else if (rc > 0) {
+			a->queue[a->n++] = b;
+		}
+		if (rc <= 0) {
+			a->ended = true;
+			a->status = rc;
+			if (rc < 0) {
+				a->code = cb_error_code();
+				a->why = cb_strf("%s", cb_error());
+			}
+		}
+		pthread_cond_broadcast(&a->changed);
+		pthread_mutex_unlock(&a->lock);
+	}
+	return NULL;
+}
+
+int
+cb_ahead_open(struct cb_ahead **out, struct cb_feed *feed)
+{
+	struct cb_ahead *a;
+
+	if ((a = calloc(1, sizeof(*a))) == NULL)
+		return cb_fail(CB_ENOMEM, "reading ahead");
+	a->feed = feed;
+	pthread_mutex_init(&a->lock, NULL);
+	pthread_cond_init(&a->changed, NULL);
+	if (pthread_create(&a->thread, NULL, reader, a) != 0) {
+		free(a);
+		return cb_fail(CB_EIO, "cannot start a thread");
+	}
+	*out = a;
+	return 0;
+}
+
+int
+cb_ahead_next(struct cb_ahead *a, struct cb_batch **out)
+{
+	int i, rc = 1;
+
+	pthread_mutex_lock(&a->lock);
+	while (a->n == 0 && !a->ended)
+		pthread_cond_wait(&a->changed, &a->lock);
+	if (a->n > 0) {
+		*out = a->queue[0];
+		for (i = 1; i < a->n; i++)
+			a->queue[i - 1] = a->queue[i];
+		a->n--;
+		pthread_cond_broadcast(&a->changed);
+	} else {
+		rc = a->status;
+		if (rc < 0)
+			cb_fail(a->code == CB_EIO ? CB_EFORMAT : a->code, "%s",
+			    a->why);
+	}
+	pthread_mutex_unlock(&a->lock);
+	return rc;
+}
+
+void
+cb_ahead_close(struct cb_ahead *a)
+{
+	int i;
+
+	if (a == NULL)
+		return;
+	pthread_mutex_lock(&a->lock);
+	a->quit = true;
+	pthread_cond_broadcast(&a->changed);
+	pthread_mutex_unlock(&a->lock);
+	pthread_join(a->thread, NULL);
+	for (i = 0; i < a->n; i++)
+		cb_batch_free(a->queue[i]);
+	pthread_mutex_destroy(&a->lock);
+	pthread_cond_destroy(&a->changed);
+	free(a->why);
+	free(a);
+}

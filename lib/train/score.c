@@ -1,0 +1,265 @@
+/* Batches to predictions: a trained model opened from its checkpoint. */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "train.h"
+
+struct cb_scorer {
+	struct cb_safetensors *file;
+	struct cb_checkpoint about;
+	struct cb_settings settings;
+	struct cb_vocab *vocab;
+	struct cb_engine *e;
+	struct cb_model *m;
+	bool have_settings;
+};
+
+static int
+open_vocab(struct cb_scorer *s)
+{
+	size_t n = json_array_size(s->about.vocab), i;
+	const char **words;
+	int rc;
+
+	if (n == 0)
+		return cb_fail(CB_EFORMAT, "it has no vocabulary");
+	if ((words = calloc(n, sizeof(*words))) == NULL)
+		return cb_fail(CB_ENOMEM, "vocabulary");
+	for (i = 0; i < n; i++) {
+		words[i] = json_string_value(json_array_get(s->about.vocab, i));
+		if (words[i] == NULL)
+			words[i] = "";
+	}
+	rc = cb_vocab_from_list(&s->vocab, words, (int)n);
+	free(words);
+	return rc;
+}
+
+static int
+load_weights(struct cb_scorer *s)
+{
+	int n;
+	const struct cb_param *p = cb_model_params(s->m, &n);
+	int64_t bytes = cb_model_count(s->m) * (int64_t)sizeof(float);
+	float *w = cb_alloc(bytes);
+	int rc;
+
+	if (w == NULL)
+		return cb_fail(CB_ENOMEM, "weights");
+	if ((rc = cb_checkpoint_load(s->file, p, n, w)) == 0) {
+		s->e->put(s->e, cb_model_weights(s->m), w, bytes);
+		rc = s->e->sync(s->e);
+	}
+	free(w);
+	if (rc == 0)
+		cb_model_pack(s->m, true);
+	return rc;
+}
+
+static int
+open_parts(struct cb_scorer *s, const char *path, const char *engine,
+    int threads)
+{
+	struct cb_model_config c;
+
+	if (cb_checkpoint_open(&s->file, &s->about, path) < 0)
+		return -1;
+	if (cb_settings_parse(&s->settings, s->about.config, path) < 0)
+		return -1;
+	s->have_settings = true;
+	if (open_vocab(s) < 0 || cb_model_config_from(&c, &s->settings,
+	    s->about.task != NULL ? s->about.task : "",
+	    (int64_t)json_array_size(s->about.answers),
+	    (int64_t)json_array_size(s->about.vocab)) < 0)
+		return cb_fail_at("%s", path);
+	if (cb_engine_open(&s->e, engine, threads) < 0 ||
+	    cb_model_new(&s->m, s->e, &c) < 0)
+		return -1;
+	return load_weights(s);
+}
+
+int
+cb_scorer_open(struct cb_scorer **out, const char *model, const char *engine,
+    int threads)
+{
+	struct cb_scorer *s;
+	char *path;
+	int rc;
+
+	if (cb_checkpoint_find(&path, model) < 0)
+		return -1;
+	if ((s = calloc(1, sizeof(*s))) == NULL) {
+		free(path);
+		return cb_fail(CB_ENOMEM, "%s", model);
+	}
+	rc = open_parts(s, path, engine, threads);
+	free(path);
+	if (rc < 0) {
+		cb_scorer_close(s);
+		return -1;
+	}
+	*out = s;
+	return 0;
+}
+
+void
+cb_scorer_close(struct cb_scorer *s)
+{
+	if (s == NULL)
+		return;
+	cb_model_free(s->m);
+	if (s->e != NULL)
+		s->e->free(s->e);
+	cb_vocab_free(s->vocab);
+	if (s->have_settings)
+		cb_settings_clear(&s->settings);
+	cb_checkpoint_clear(&s->about);
+	cb_safetensors_close(s->file);
+	free(s);
+}
+
+const struct cb_settings *
+cb_scorer_settings(const struct cb_scorer *s)
+{
+	return &s->settings;
+}
+
+const struct cb_vocab *
+cb_scorer_vocab(const struct cb_scorer *s)
+{
+	return s->vocab;
+}
+
+/* ---- one row of scores as JSON -------------------------------------------------- */
+
+/* Scores to probabilities in place: of answers that exclude each other, or
+ * each for itself. */
+static void
+probabilities(float *x, int C, bool exclusive)
+{
+	float most = x[0];
+	double sum = 0;
+	int c;
+
+	for (c = 1; c < C; c++)
+		most = x[c] > most ? x[c] : most;
+	for (c = 0; c < C; c++) {
+		x[c] = exclusive ? expf(x[c] - most) : 1 / (1 + expf(-x[c]));
+		sum += x[c];
+	}
+	for (c = 0; exclusive && c < C; c++)
+		x[c] = (float)(x[c] / sum);
+}
+
+/* The most probable class that is not taken yet; the first of equals. */
+static int
+next_best(const float *p, const bool *taken, int C)
+{
+	int c, best = -1;
+
+	for (c = 0; c < C; c++)
+		if (!taken[c] && (best < 0 || p[c] > p[best]))
+			best = c;
+	return best;
+}
+
+static json_t *
+answer_name(const struct cb_scorer *s, int label)
+{
+	json_t *name = json_array_get(s->about.answers, (size_t)label);
+
+	return name != NULL ? json_incref(name) : json_integer(label);
+}
+
+/* [["red", 0.97], ...] */
+static json_t *
+ranking(const struct cb_scorer *s, const float *p, int C, int top)
+{
+	bool *taken = calloc((size_t)C, sizeof(*taken));
+	json_t *list = json_array();
+	int i, c;
+
+	if (taken == NULL || list == NULL)
+		abort();
+	for (i = 0; i < top && i < C; i++) {
+		c = next_best(p, taken, C);
+		taken[c] = true;
+		json_array_append_new(list, json_pack("[o, f]",
+		    answer_name(s, c), (double)p[c]));
+	}
+	free(taken);
+	return list;
+}
+
+/* What identifies the example: its id and text. */
+static void
+add_example(json_t *line, const msgpack_object *example)
+{
+	static const char *const text[] = { "question", "text" };
+	const msgpack_object *v = cb_map_get(example, "id");
+	size_t i;
+
+	json_object_set_new(line, "question_id",
+	    v != NULL ? cb_obj_json(v) : json_null());
+	for (i = 0; i < CB_LEN(text); i++)
+		if ((v = cb_map_get(example, text[i])) != NULL)
+			json_object_set_new(line, text[i], cb_obj_json(v));
+}
+
+static int
+print_line(const struct cb_scorer *s, const struct cb_batch *b, int row,
+    const char *medium, float *p, int top, FILE *to)
+{
+	const struct cb_model_config *c = cb_model_config(s->m);
+	json_t *line = json_object();
+	bool *none = calloc((size_t)c->labels, sizeof(*none));
+	char *text;
+	int best, rc;
+
+	if (line == NULL || none == NULL)
+		abort();
+	probabilities(p, c->labels, c->loss == CB_LOSS_CE);
+	best = next_best(p, none, c->labels);
+	free(none);
+	add_example(line, &b->examples.via.array.ptr[row]);
+	json_object_set_new(line, "media", json_string(medium));
+	json_object_set_new(line, "answer", answer_name(s, best));
+	json_object_set_new(line, "label", json_integer(best));
+	json_object_set_new(line, "prob", json_real((double)p[best]));
+	json_object_set_new(line, "answers", ranking(s, p, c->labels, top));
+	text = json_dumps(line, JSON_COMPACT | JSON_REAL_PRECISION(6));
+	json_decref(line);
+	if (text == NULL)
+		return cb_fail(CB_ENOMEM, "prediction");
+	rc = fprintf(to, "%s\n", text) < 0 ? cb_fail(CB_EIO, "stdout") : 0;
+	free(text);
+	return rc;
+}
+
+int
+cb_scorer_batch(struct cb_scorer *s, const struct cb_batch *b, int top,
+    FILE *to)
+{
+	int C = cb_model_config(s->m)->labels, i, r, row = 0, rc;
+	struct cb_inputs in;
+	float *scores;
+
+	if (b->N == 0)
+		return 0;
+	if ((int)b->examples.via.array.size != b->N)
+		return cb_fail(CB_EFORMAT, "batch %lld: tasks with options "
+		    "cannot be scored yet", (long long)b->seq);
+	if (cb_batch_inputs(&in, b) < 0)
+		return -1;
+	scores = malloc(sizeof(*scores) * b->N * C);
+	rc = scores == NULL ? cb_fail(CB_ENOMEM, "scores") :
+	    cb_model_score(s->m, &in, scores, NULL);
+	for (i = 0; i < b->B; i++)
+		for (r = 0; r < b->media[i].rows && rc == 0; r++, row++)
+			rc = print_line(s, b, row, b->media[i].name,
+			    scores + (int64_t)row * C, top, to);
+	free(scores);
+	free((void *)in.counts);
+	return rc;
+}

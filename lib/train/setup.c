@@ -1,0 +1,76 @@
+/* Settings and stream to model: sizes, loss and pooling. */
+#include <string.h>
+
+#include "train.h"
+
+static int
+loss_of(enum cb_loss_kind *out, const struct cb_settings *s, const char *task)
+{
+	if (s->loss_type != CB_SET_AUTO) {
+		*out = (enum cb_loss_kind)s->loss_type;
+		return 0;
+	}
+	if (strcmp(task, "vqa") == 0)
+		*out = CB_LOSS_BCE;
+	else if (strcmp(task, "open_qa") == 0)
+		*out = CB_LOSS_CE;
+	else
+		return cb_fail(CB_EUSAGE, "the task \"%s\" cannot be trained "
+		    "yet: vqa and open_qa can", task);
+	return 0;
+}
+
+static int
+size_of(int *out, const char *key, int64_t set, int64_t there)
+{
+	if (set > 0 && there > set)
+		return cb_fail(CB_EUSAGE, "%s is %lld, but the stream has %lld",
+		    key, (long long)set, (long long)there);
+	if (set <= 0 && there <= 0)
+		return cb_fail(CB_EUSAGE, "%s: neither the settings nor the "
+		    "stream say", key);
+	*out = (int)(set > 0 ? set : there);
+	return 0;
+}
+
+int
+cb_model_config_from(struct cb_model_config *c, const struct cb_settings *s,
+    const char *task, int64_t answers, int64_t words)
+{
+	const struct cb_model_settings *m = &s->model;
+	int i;
+
+	memset(c, 0, sizeof(*c));
+	if (loss_of(&c->loss, s, task) < 0 ||
+	    size_of(&c->labels, "num_labels", s->num_labels, answers) < 0 ||
+	    size_of(&c->vocab, "vocab_size", m->vocab_size, words) < 0)
+		return -1;
+	c->image = s->max_img_size;
+	c->stem = m->stem_out_channels;
+	c->width = m->width_per_group;
+	c->res2 = m->res2_out_channels;
+	memcpy(c->blocks, m->blocks_per_stage, sizeof(c->blocks));
+	c->freeze_at = m->freeze_at;
+	c->freeze_cnn = s->freeze_cnn;
+	c->hidden = m->hidden_size;
+	c->layers = m->num_hidden_layers;
+	c->heads = m->num_attention_heads;
+	c->inter = m->intermediate_size;
+	c->positions = m->max_position_embeddings;
+	c->types = m->type_vocab_size;
+	c->rows = m->max_grid_row_position_embeddings;
+	c->cols = m->max_grid_col_position_embeddings;
+	c->agg = (enum cb_agg)s->score_agg_func;
+	/* summed log-probabilities of clips have no binary counterpart */
+	if (c->loss != CB_LOSS_CE && c->agg == CB_AGG_LSE)
+		c->agg = CB_AGG_MEAN;
+	c->margin = (float)s->margin;
+	c->dropout = (float)m->hidden_dropout_prob;
+	c->attention_dropout = (float)m->attention_probs_dropout_prob;
+	c->init_range = (float)m->initializer_range;
+	for (i = 0; i < 3; i++) {
+		c->mean[i] = (float)s->img_pixel_mean[i];
+		c->std[i] = (float)s->img_pixel_std[i];
+	}
+	return 0;
+}

@@ -1,0 +1,574 @@
+/*
+ * A training run: batches in, checkpoints out.
+ *
+ *	read the stream's header	task, answers, vocabulary, length
+ *	build the model			initial weights, or the restore point
+ *	for each step			micro-batches: forward, backward
+ *					rates, clipping, AdamW
+ *					log; now and then a restore point
+ *	at the end			ckpt/model_step_N.safetensors
+ *
+ * A run that was killed is started again by the same command: it finds its
+ * restore point, reads past the batches it has had, and goes on bit by bit as
+ * if nothing had happened.
+ */
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "train.h"
+
+struct trainer {
+	const struct cb_run_options *o;
+	struct cb_settings *s;
+	struct cb_feed *feed;
+	struct cb_ahead *ahead;
+	struct cb_engine *e;
+	struct cb_model *m;
+	const struct cb_param *params;
+	int	 nparams;
+	struct cb_segments segs;
+	struct cb_log *log;
+	struct cb_checkpoint about;	/* what the checkpoints will say */
+	json_t	*identity;
+	float	*moment, *variance;	/* engine */
+	struct cb_restore point;	/* with the host arenas */
+	int64_t	 total, saved;		/* steps; the last that was saved */
+	/* batches that were read to set the norms, still to be trained on */
+	struct cb_batch **held;
+	int	 nheld, held_at;
+	/* the step in the making */
+	struct cb_step step;
+	int	 micro;
+	double	 loss;
+};
+
+static volatile sig_atomic_t stop_signal;
+
+static void
+on_signal(int n)
+{
+	stop_signal = n;
+}
+
+static void
+catch_signals(void)
+{
+	struct sigaction a = { .sa_handler = on_signal,
+	    .sa_flags = SA_RESTART };
+
+	sigaction(SIGINT, &a, NULL);
+	sigaction(SIGTERM, &a, NULL);
+}
+
+/* ---- what the stream says -------------------------------------------------------- */
+
+static int64_t
+header_int(struct cb_feed *feed, const char *key)
+{
+	int64_t n;
+
+	return cb_map_int(&cb_feed_header(feed)->root, key, &n) < 0 ? -1 : n;
+}
+
+static json_t *
+header_json(struct cb_feed *feed, const char *key)
+{
+	const msgpack_object *o = cb_map_get(&cb_feed_header(feed)->root, key);
+
+	return o != NULL ? cb_obj_json(o) : NULL;
+}
+
+static int64_t
+ceil_div(int64_t a, int64_t b)
+{
+	return (a + b - 1) / b;
+}
+
+/* How many steps: the option, else as many as the stream has batches for. */
+static int
+find_total(struct trainer *t)
+{
+	int64_t batches = header_int(t->feed, "batches");
+	int64_t groups = header_int(t->feed, "groups");
+
+	if (batches < 0 && groups >= 0)
+		batches = ceil_div(groups, t->s->train_batch_size);
+	if (batches >= 0)
+		t->total = ceil_div(batches, t->s->gradient_accumulation_steps);
+	if (t->o->steps > 0)
+		t->total = t->o->steps;
+	if (t->total < 1)
+		return cb_fail(CB_EUSAGE, "the stream does not say how long it "
+		    "is: give --steps");
+	return 0;
+}
+
+static int
+describe(struct trainer *t)
+{
+	struct cb_checkpoint *c = &t->about;
+
+	c->task = t->s->task[0] != '\0' ? cb_strf("%s", t->s->task) : NULL;
+	if (c->task == NULL && cb_map_text(&cb_feed_header(t->feed)->root,
+	    "task", &c->task) < 0)
+		return cb_fail(CB_EUSAGE, "neither the settings nor the stream"
+		    " name a task");
+	c->config = cb_settings_json(t->s);
+	c->answers = header_json(t->feed, "answers");
+	c->vocab = header_json(t->feed, "vocab");
+	c->provenance = header_json(t->feed, "provenance");
+	return c->config == NULL ? cb_fail(CB_ENOMEM, "settings") : 0;
+}
+
+static json_t *
+hash_of(const json_t *v)
+{
+	char *text = v != NULL ? cb_json_text(v) : NULL, hash[65];
+
+	if (text == NULL)
+		return json_null();
+	cb_sha256(hash, text, (int64_t)strlen(text));
+	free(text);
+	return json_string(hash);
+}
+
+/* What must be the same for a run to go on. */
+static int
+identify(struct trainer *t)
+{
+	json_t *annotations = header_json(t->feed, "annotations");
+
+	t->identity = json_pack("{s:O, s:o, s:o, s:o, s:I, s:I, s:I}",
+	    "settings", t->about.config, "annotations",
+	    annotations != NULL ? annotations : json_null(), "answers",
+	    hash_of(t->about.answers), "vocab", hash_of(t->about.vocab),
+	    "steps", (json_int_t)t->total, "init_stats",
+	    (json_int_t)t->o->init_stats, "groups",
+	    (json_int_t)header_int(t->feed, "groups"));
+	return t->identity == NULL ? cb_fail(CB_ENOMEM, "settings") : 0;
+}
+
+/* ---- weights ------------------------------------------------------------------------ */
+
+static int
+import_one(struct trainer *t, enum cb_import_kind kind, const char *path)
+{
+	struct cb_import r;
+
+	if (path[0] == '\0')
+		return 0;
+	if (cb_import(&r, kind, path, t->params, t->nparams, t->point.w) < 0)
+		return -1;
+	cb_warn("%s: %d tensors taken, %d missing%s%s, %d unexpected%s%s, "
+	    "%d of another shape%s%s", path, r.taken, r.missing,
+	    r.missing > 0 ? " as " : "", r.first_missing, r.unexpected,
+	    r.unexpected > 0 ? " as " : "", r.first_unexpected, r.misfit,
+	    r.misfit > 0 ? " as " : "", r.first_misfit);
+	return 0;
+}
+
+static void
+weights_to_host(struct trainer *t)
+{
+	t->e->get(t->e, t->point.w, cb_model_weights(t->m),
+	    cb_model_count(t->m) * sizeof(float));
+}
+
+static void
+weights_from_host(struct trainer *t)
+{
+	t->e->put(t->e, cb_model_weights(t->m), t->point.w,
+	    cb_model_count(t->m) * sizeof(float));
+}
+
+static int
+initial_weights(struct trainer *t)
+{
+	const struct cb_settings *s = t->s;
+
+	cb_model_init(t->m, (uint64_t)s->seed);
+	weights_to_host(t);
+	if (import_one(t, CB_IMPORT_RESNET, s->detectron2_weights_path) < 0 ||
+	    import_one(t, CB_IMPORT_BERT, s->bert_weights_path) < 0 ||
+	    import_one(t, CB_IMPORT_E2E, s->e2e_weights_path) < 0)
+		return -1;
+	if ((s->model.freeze_at > 0 || s->freeze_cnn) &&
+	    s->detectron2_weights_path[0] == '\0' &&
+	    s->e2e_weights_path[0] == '\0')
+		cb_warn("the frozen part of the CNN has random weights: give "
+		    "detectron2_weights_path, or set freeze_at to 0");
+	weights_from_host(t);
+	return 0;
+}
+
+static int
+hold(struct trainer *t, struct cb_batch *b)
+{
+	struct cb_batch **more = realloc(t->held,
+	    sizeof(*more) * (t->nheld + 1));
+
+	if (more == NULL) {
+		cb_batch_free(b);
+		return cb_fail(CB_ENOMEM, "batches");
+	}
+	t->held = more;
+	t->held[t->nheld++] = b;
+	return 0;
+}
+
+/* Sets the norms' statistics from the first pictures of the stream; their
+ * batches are trained on afterwards. */
+static int
+calibrate(struct trainer *t)
+{
+	struct cb_array *pictures = NULL, *more;
+	int64_t n = 0, want = t->o->init_stats, take;
+	struct cb_batch *b;
+	int rc = 0;
+
+	while (n < want && (rc = cb_ahead_next(t->ahead, &b)) > 0) {
+		take = (int64_t)b->B * b->K * b->T;
+		if ((rc = hold(t, b)) < 0)
+			break;
+		more = realloc(pictures, sizeof(*more) * (n + take));
+		if (more == NULL) {
+			rc = cb_fail(CB_ENOMEM, "pictures");
+			break;
+		}
+		pictures = more;
+		memcpy(pictures + n, b->pictures, sizeof(*more) * take);
+		n += take;
+	}
+	if (rc >= 0 && n > 0)
+		rc = cb_model_calibrate(t->m, pictures,
+		    (int)(n < want ? n : want));
+	free(pictures);
+	return rc < 0 ? -1 : 0;
+}
+
+/* ---- restore points and checkpoints ---------------------------------------------- */
+
+static int
+alloc_state(struct trainer *t)
+{
+	int64_t n = cb_model_trainable(t->m) * (int64_t)sizeof(float);
+	struct cb_restore *r = &t->point;
+
+	t->params = cb_model_params(t->m, &t->nparams);
+	t->moment = t->e->alloc(t->e, n);
+	t->variance = t->e->alloc(t->e, n);
+	r->w = cb_alloc(cb_model_count(t->m) * (int64_t)sizeof(float));
+	r->m = cb_alloc(n);
+	r->v = cb_alloc(n);
+	r->params = t->params;
+	r->nparams = t->nparams;
+	r->identity = t->identity;
+	if (t->moment == NULL || t->variance == NULL || r->w == NULL ||
+	    r->m == NULL || r->v == NULL)
+		return cb_fail(CB_ENOMEM, "the optimiser's state");
+	return 0;
+}
+
+static int
+save_point(struct trainer *t)
+{
+	int64_t n = cb_model_trainable(t->m) * (int64_t)sizeof(float);
+
+	if (t->saved == t->point.step)
+		return 0;
+	weights_to_host(t);
+	t->e->get(t->e, t->point.m, t->moment, n);
+	t->e->get(t->e, t->point.v, t->variance, n);
+	if (t->e->sync(t->e) < 0 || cb_log_sync(t->log) < 0 ||
+	    cb_restore_save(t->o->run, &t->point) < 0)
+		return -1;
+	t->saved = t->point.step;
+	return 0;
+}
+
+static int
+save_checkpoint(struct trainer *t)
+{
+	weights_to_host(t);
+	t->about.step = t->point.step;
+	return t->e->sync(t->e) < 0 ? -1 : cb_checkpoint_save(t->o->run,
+	    &t->about, t->params, t->nparams, t->point.w);
+}
+
+/* 1: going on from a restore point, 0: from the start. */
+static int
+restore(struct trainer *t)
+{
+	int64_t n = cb_model_trainable(t->m) * (int64_t)sizeof(float);
+	int rc = cb_restore_load(t->o->run, &t->point);
+
+	t->saved = -1;
+	if (rc <= 0)
+		return rc;
+	json_decref(t->point.state);
+	t->point.state = NULL;
+	t->point.identity = t->identity;
+	t->saved = t->point.step;
+	weights_from_host(t);
+	t->e->put(t->e, t->moment, t->point.m, n);
+	t->e->put(t->e, t->variance, t->point.v, n);
+	cb_model_pack(t->m, true);
+	cb_warn("going on after step %lld of %lld", (long long)t->point.step,
+	    (long long)t->total);
+	return 1;
+}
+
+/* Reads past the batches that the restore point has behind it. */
+static int
+skip_batches(struct trainer *t)
+{
+	struct cb_batch *b;
+	int64_t i;
+	int rc;
+
+	for (i = 0; i < t->point.batches; i++) {
+		cb_progress("reading past batch %lld of %lld", (long long)i,
+		    (long long)t->point.batches);
+		if ((rc = cb_ahead_next(t->ahead, &b)) < 0)
+			return -1;
+		if (rc == 0)
+			return cb_fail(CB_EFORMAT, "the stream ends after %lld"
+			    " batches, the restore point is behind %lld",
+			    (long long)i, (long long)t->point.batches);
+		cb_batch_free(b);
+	}
+	return 0;
+}
+
+/* ---- steps ---------------------------------------------------------------------------- */
+
+static int
+check_batch(const struct trainer *t, const struct cb_batch *b)
+{
+	const struct cb_model_config *c = cb_model_config(t->m);
+	bool soft = c->loss == CB_LOSS_BCE;
+
+	if (b->labels.data == NULL)
+		return cb_fail(CB_EFORMAT, "batch %lld has no labels to learn "
+		    "from", (long long)b->seq);
+	if (b->labels.type != (soft ? CB_F32 : CB_I32))
+		return cb_fail(CB_EUSAGE, "batch %lld: labels of type %s do not"
+		    " go with this loss", (long long)b->seq,
+		    cb_dtype_name(b->labels.type));
+	if (soft && b->labels.dim[1] != c->labels)
+		return cb_fail(CB_EUSAGE, "batch %lld: labels of %lld classes,"
+		    " the head has %d", (long long)b->seq,
+		    (long long)b->labels.dim[1], c->labels);
+	return 0;
+}
+
+int
+cb_batch_inputs(struct cb_inputs *in, const struct cb_batch *b)
+{
+	int32_t *counts = malloc(sizeof(*counts) * (b->B + 1));
+	int i;
+
+	if (counts == NULL)
+		return cb_fail(CB_ENOMEM, "batch");
+	for (i = 0; i < b->B; i++)
+		counts[i] = b->media[i].rows;
+	*in = (struct cb_inputs){ .B = b->B, .K = b->K, .F = b->T, .N = b->N,
+	    .L = b->L, .pictures = b->pictures, .counts = counts,
+	    .ids = b->ids.data, .mask = b->mask.data,
+	    .labels = b->labels.data };
+	return 0;
+}
+
+/* Forward and backward of one batch, added to the gradients. */
+static int
+learn(struct trainer *t, const struct cb_batch *b)
+{
+	struct cb_inputs in;
+	float loss;
+	int rc;
+
+	if (check_batch(t, b) < 0 || cb_batch_inputs(&in, b) < 0)
+		return -1;
+	if (t->micro == 0)
+		cb_model_zero_grads(t->m);
+	rc = cb_model_train(t->m, &in, (uint64_t)t->s->seed,
+	    (uint32_t)t->point.batches, &loss);
+	free((void *)in.counts);
+	if (rc < 0)
+		return cb_fail_at("batch %lld", (long long)b->seq);
+	t->loss += loss;
+	t->step.epoch = b->epoch;
+	t->step.examples += b->N;
+	t->micro++;
+	t->point.batches++;
+	return 0;
+}
+
+/* Rates, clipping, AdamW; then the log and what is due to be saved. */
+static int
+finish_step(struct trainer *t, double began)
+{
+	const struct cb_settings *s = t->s;
+	int64_t n = ++t->point.step;
+
+	cb_segments_rate(&t->segs, s, n, t->total, t->step.epoch);
+	cb_group_rates(t->step.lr, s, n, t->total, t->step.epoch);
+	if (cb_optim_step(&t->step.grad_norm, t->e, &t->segs,
+	    cb_model_weights(t->m), t->moment, t->variance,
+	    cb_model_grads(t->m), n, s->betas, s->grad_norm) < 0)
+		return cb_fail_at("step %lld", (long long)n);
+	cb_model_pack(t->m, false);
+	t->step.step = n;
+	t->step.loss = t->loss / t->micro;
+	t->step.compute_s += cb_now() - began;
+	if (cb_log_step(t->log, &t->step) < 0)
+		return -1;
+	t->step = (struct cb_step){ 0 };
+	t->micro = 0;
+	t->loss = 0;
+	if (t->o->checkpoint_every > 0 && n % t->o->checkpoint_every == 0 &&
+	    n < t->total && save_checkpoint(t) < 0)
+		return -1;
+	return n % t->o->restore_every == 0 ? save_point(t) : 0;
+}
+
+/* 1: a batch; 0: the stream is through; -1. */
+static int
+next_batch(struct trainer *t, struct cb_batch **b)
+{
+	double began = cb_now();
+	int rc;
+
+	if (t->held_at < t->nheld) {
+		*b = t->held[t->held_at++];
+		return 1;
+	}
+	rc = cb_ahead_next(t->ahead, b);
+	t->step.data_s += cb_now() - began;
+	return rc;
+}
+
+static int
+loop(struct trainer *t)
+{
+	int accumulate = t->s->gradient_accumulation_steps, rc = 1;
+	struct cb_batch *b;
+	double began;
+
+	while (t->point.step < t->total && stop_signal == 0 &&
+	    (rc = next_batch(t, &b)) > 0) {
+		began = cb_now();
+		rc = learn(t, b);
+		cb_batch_free(b);
+		if (rc < 0)
+			return -1;
+		if (t->micro < accumulate)
+			t->step.compute_s += cb_now() - began;
+		else if (finish_step(t, began) < 0)
+			return -1;
+	}
+	if (rc < 0) {		/* upstream died: save what there is */
+		char *why = cb_strf("%s", cb_error());
+
+		if (t->micro == 0 && save_point(t) == 0)
+			cb_fail(CB_EFORMAT, "%s; saved at step %lld", why,
+			    (long long)t->point.step);
+		free(why);
+		return -1;
+	}
+	if (stop_signal != 0) {
+		if (t->micro == 0 && save_point(t) < 0)
+			return -1;
+		return cb_fail(CB_EUSAGE, "stopped by signal %d after step "
+		    "%lld; the same command goes on from there",
+		    (int)stop_signal, (long long)t->point.step);
+	}
+	return t->micro > 0 ? finish_step(t, cb_now()) : 0;
+}
+
+/* ---- the run ---------------------------------------------------------------------------- */
+
+static int
+open_model(struct trainer *t)
+{
+	struct cb_model_config c;
+
+	if (cb_model_config_from(&c, t->s, t->about.task,
+	    (int64_t)json_array_size(t->about.answers),
+	    (int64_t)json_array_size(t->about.vocab)) < 0 ||
+	    cb_engine_open(&t->e, t->o->engine, t->o->threads) < 0 ||
+	    cb_model_new(&t->m, t->e, &c) < 0)
+		return -1;
+	cb_model_memory(t->m, t->o->memory);
+	return alloc_state(t);
+}
+
+static int
+start(struct trainer *t)
+{
+	struct cb_run_options *o = (struct cb_run_options *)t->o;
+	int rc;
+
+	if (describe(t) < 0 || find_total(t) < 0 || identify(t) < 0 ||
+	    open_model(t) < 0 || cb_mkdirs(o->run) < 0 ||
+	    cb_segments_init(&t->segs, t->params, t->nparams, t->s) < 0 ||
+	    (rc = restore(t)) < 0 || cb_ahead_open(&t->ahead, t->feed) < 0)
+		return -1;
+	if (o->restore_every <= 0)
+		o->restore_every = ceil_div(t->total, 20);
+	if (rc > 0)
+		rc = t->point.step < t->total ? skip_batches(t) : 0;
+	else if ((rc = initial_weights(t)) == 0) {
+		cb_model_pack(t->m, true);
+		rc = o->init_stats > 0 ? calibrate(t) : 0;
+	}
+	if (rc < 0 || cb_args_write(o->run, o->argc, o->argv, t->about.config,
+	    t->about.provenance) < 0)
+		return -1;
+	return cb_log_open(&t->log, o->run, t->point.step, t->total,
+	    o->log_every > 0 ? (int)o->log_every : 1);
+}
+
+static void
+trainer_clear(struct trainer *t)
+{
+	cb_ahead_close(t->ahead);
+	while (t->held_at < t->nheld)
+		cb_batch_free(t->held[t->held_at++]);
+	free(t->held);
+	cb_segments_clear(&t->segs);
+	free(t->point.w);
+	free(t->point.m);
+	free(t->point.v);
+	json_decref(t->identity);
+	cb_checkpoint_clear(&t->about);
+	if (t->e != NULL) {
+		if (t->moment != NULL)
+			t->e->release(t->e, t->moment);
+		if (t->variance != NULL)
+			t->e->release(t->e, t->variance);
+		cb_model_free(t->m);
+		t->e->free(t->e);
+	}
+}
+
+int
+cb_train_run(struct cb_feed *feed, struct cb_settings *s,
+    struct cb_run_options *o, int64_t *steps)
+{
+	struct trainer t = { .o = o, .s = s, .feed = feed };
+	int rc;
+
+	catch_signals();
+	rc = start(&t);
+	if (rc == 0)
+		rc = loop(&t);
+	if (rc == 0)
+		rc = save_point(&t) < 0 ? -1 : save_checkpoint(&t);
+	if (t.log != NULL && cb_log_close(t.log) < 0)
+		rc = -1;
+	*steps = t.point.step;
+	trainer_clear(&t);
+	return rc;
+}
