@@ -29,7 +29,7 @@ CFLAGS += -std=c11 -D_GNU_SOURCE $(OPT) $(WARN) -Ilib -fno-math-errno \
 # The loops of the engine use what this machine has; ARCH=x86-64-v3 for others.
 ARCH ?= native
 CFLAGS_engine = -O3 -march=$(ARCH) -ffp-contract=fast
-LDLIBS = $(shell pkg-config --libs $(PKGS)) -ldnnl -lm -lpthread
+LDLIBS = $(shell pkg-config --libs $(PKGS)) -ldnnl -lgomp -lm -lpthread
 
 LIB_SRC := $(wildcard lib/*/*.c lib/*/*/*.c)
 LIB_OBJ := $(LIB_SRC:%.c=$(B)/%.o)

@@ -1,0 +1,152 @@
+/*
+ * Rows from two sources, and dropout.  (Twin: ref/rows.c.)
+ *
+ * Dropout draws Philox4x32-10 (Salmon et al., SC 2011) sixteen blocks at a time,
+ * one a lane: the numbers are exactly those of cb_rng_u32().
+ */
+#include "cpu.h"
+
+#define LANES 16
+
+/* Words 4 block .. 4 block + 63 of r; block numbers have 30 bits. */
+static void
+draw(uint32_t out[4 * LANES], const struct cb_rng *r, uint32_t block)
+{
+	uint32_t a[LANES], b[LANES], c[LANES], d[LANES];
+	uint32_t k0 = (uint32_t)r->seed, k1 = (uint32_t)(r->seed >> 32);
+	uint64_t p, q;
+	int i, round;
+
+	for (i = 0; i < LANES; i++) {
+		a[i] = (block + i) & 0x3fffffff;
+		b[i] = r->seq;
+		c[i] = r->epoch;
+		d[i] = r->purpose;
+	}
+	for (round = 0; round < 10; round++) {
+		for (i = 0; i < LANES; i++) {
+			p = (uint64_t)a[i] * 0xD2511F53;
+			q = (uint64_t)c[i] * 0xCD9E8D57;
+			a[i] = (uint32_t)(q >> 32) ^ b[i] ^ k0;
+			b[i] = (uint32_t)q;
+			c[i] = (uint32_t)(p >> 32) ^ d[i] ^ k1;
+			d[i] = (uint32_t)p;
+		}
+		k0 += 0x9E3779B9;
+		k1 += 0xBB67AE85;
+	}
+	for (i = 0; i < LANES; i++) {
+		out[4 * i] = a[i];
+		out[4 * i + 1] = b[i];
+		out[4 * i + 2] = c[i];
+		out[4 * i + 3] = d[i];
+	}
+}
+
+void
+cpu_drop_factors(float *f, int n, int64_t i, const struct cb_drop *d)
+{
+	uint32_t u[4 * LANES], limit = drop_limit(d), block = (uint32_t)i / 4;
+	float scale = drop_scale(d);
+	int skip = (uint32_t)i % 4, k, m;
+
+	for (; n > 0; n -= m, f += m, skip = 0, block += LANES) {
+		draw(u, &d->rng, block);
+		m = 4 * LANES - skip < n ? 4 * LANES - skip : n;
+		for (k = 0; k < m; k++)
+			f[k] = u[skip + k] < limit ? 0 : scale;
+	}
+}
+
+struct job {
+	const float *a, *b, *dy;
+	float	*y, *da, *db;
+	const int32_t *src;
+	const struct cb_drop *drop;
+	int	 T, D, Ta, Tb, tasks;
+};
+
+static void
+fwd_task(void *arg, int task, int thread)
+{
+	const struct job *j = arg;
+	int t, hi = (int)part(j->T, j->tasks, task + 1), D = j->D, d, k, n;
+	float f[256], *y;
+	const float *x;
+
+	(void)thread;
+	for (t = (int)part(j->T, j->tasks, task); t < hi; t++) {
+		x = j->src[t] >= 0 ? j->a + (int64_t)j->src[t] * D :
+		    j->b + (int64_t)(-1 - j->src[t]) * D;
+		y = j->y + (int64_t)t * D;
+		if (!drops(j->drop)) {
+			memcpy(y, x, sizeof(*y) * D);
+			continue;
+		}
+		for (d = 0; d < D; d += n) {
+			n = D - d < 256 ? D - d : 256;
+			cpu_drop_factors(f, n, (int64_t)t * D + d, j->drop);
+			for (k = 0; k < n; k++)
+				y[d + k] = x[d + k] * f[k];
+		}
+	}
+}
+
+void
+cpu_rows_fwd(struct cb_engine *e, struct cb_elem *y, const struct cb_elem *a,
+    const struct cb_elem *b, const int32_t *src, int T, int D,
+    const struct cb_drop *drop)
+{
+	struct job j = { .a = cf32(a), .b = cf32(b), .y = f32(y), .src = src,
+	    .drop = drop, .T = T, .D = D,
+	    .tasks = tasks_for(T, drops(drop) ? 8 * D : D) };
+
+	cpu_run(cpu_of(e), fwd_task, &j, j.tasks);
+}
+
+/* A range of columns of all rows, since rows may be used many times. */
+static void
+bwd_task(void *arg, int task, int thread)
+{
+	const struct job *j = arg;
+	int t, D = j->D, lo = (int)part(D, j->tasks, task), d, k, n;
+	int hi = (int)part(D, j->tasks, task + 1);
+	const float *dy;
+	float f[256], *to;
+
+	(void)thread;
+	for (t = 0; t < j->Ta && j->da != NULL; t++)
+		memset(j->da + (int64_t)t * D + lo, 0, sizeof(f[0]) * (hi - lo));
+	for (t = 0; t < j->Tb && j->db != NULL; t++)
+		memset(j->db + (int64_t)t * D + lo, 0, sizeof(f[0]) * (hi - lo));
+	for (t = 0; t < j->T; t++) {
+		if ((to = j->src[t] >= 0 ? j->da : j->db) == NULL)
+			continue;
+		to += (int64_t)(j->src[t] >= 0 ? j->src[t] : -1 - j->src[t]) *
+		    D;
+		dy = j->dy + (int64_t)t * D;
+		for (d = lo; d < hi; d += n) {
+			n = hi - d < 256 ? hi - d : 256;
+			if (!drops(j->drop)) {
+				for (k = 0; k < n; k++)
+					to[d + k] += dy[d + k];
+				continue;
+			}
+			cpu_drop_factors(f, n, (int64_t)t * D + d, j->drop);
+			for (k = 0; k < n; k++)
+				to[d + k] += dy[d + k] * f[k];
+		}
+	}
+}
+
+void
+cpu_rows_bwd(struct cb_engine *e, struct cb_elem *da, int Ta,
+    struct cb_elem *db, int Tb, const struct cb_elem *dy, const int32_t *src,
+    int T, int D, const struct cb_drop *drop)
+{
+	struct job j = { .dy = cf32(dy), .da = f32(da), .db = f32(db),
+	    .src = src, .drop = drop, .T = T, .D = D, .Ta = Ta, .Tb = Tb,
+	    .tasks = D < 128 ? 1 : D / 64 };
+
+	cpu_run(cpu_of(e), bwd_task, &j, j.tasks);
+}
