@@ -12,7 +12,7 @@ PACKAGES = gcc make pkg-config perl python3 jq mandoc lmdb-utils \
 	libjpeg62-turbo-dev libpng-dev liblmdb-dev \
 	libmsgpack-dev libjansson-dev libutf8proc-dev libmd-dev \
 	libdnnl-dev librandom123-dev
-PKGS = libavformat libavcodec libswscale libavutil libjpeg libpng lmdb \
+PKGS := libavformat libavcodec libswscale libavutil libjpeg libpng lmdb \
 	msgpack jansson libutf8proc libmd
 
 PREFIX ?= /usr/local
@@ -29,7 +29,8 @@ CFLAGS += -std=c11 -D_GNU_SOURCE $(OPT) $(WARN) -Ilib -fno-math-errno \
 # The loops of the engine use what this machine has; ARCH=x86-64-v3 for others.
 ARCH ?= native
 CFLAGS_engine = -O3 -march=$(ARCH) -ffp-contract=fast
-LDLIBS = $(shell pkg-config --libs $(PKGS)) -ldnnl -lgomp -lm -lpthread
+PKG_CFLAGS := $(shell pkg-config --cflags $(PKGS) 2>/dev/null)
+LDLIBS := $(shell pkg-config --libs $(PKGS) 2>/dev/null) -ldnnl -lgomp -lm -lpthread
 
 LIB_SRC := $(wildcard lib/*/*.c lib/*/*/*.c)
 LIB_OBJ := $(LIB_SRC:%.c=$(B)/%.o)
@@ -37,26 +38,41 @@ FILTERS := $(patsubst filters/%.c,$(B)/bin/%,$(wildcard filters/*.c))
 TPROGS := $(patsubst t/%.c,$(B)/t/%,$(wildcard t/*.c))
 TESTS ?= $(sort $(wildcard t/*.t))
 
+# V=1 shows the whole commands.
+Q = $(if $(V),,@)
+say = @$(if $(V),:,echo "$1	$2")
+
 .DEFAULT_GOAL := all
 .DELETE_ON_ERROR:
+.SECONDARY:
 .PHONY: all deps demo check tests install clean
 all: $(FILTERS)
 tests: $(TPROGS)
 
-$(B)/%.o: %.c
+# A library that is not there is named at once, not by a missing header.
+$(B)/libraries:
+	@pkg-config --print-errors --exists $(PKGS) || \
+	    { echo "libraries are missing: make deps installs them" >&2; exit 1; }
+	@mkdir -p $(@D) && touch $@
+
+$(B)/%.o: %.c | $(B)/libraries
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS) $(if $(filter lib/engine/%,$<),$(CFLAGS_engine)) \
-	    $(shell pkg-config --cflags $(PKGS)) -MMD -MP -c -o $@ $<
+	$(call say,CC,$<)
+	$Q$(CC) $(CFLAGS) $(if $(filter lib/engine/%,$<),$(CFLAGS_engine)) \
+	    $(PKG_CFLAGS) -MMD -MP -c -o $@ $<
 
 $(B)/libcb.a: $(LIB_OBJ)
-	rm -f $@ && ar rcs $@ $^
+	$(call say,AR,$@)
+	$Qrm -f $@ && ar rcs $@ $^
 
 $(B)/bin/%: $(B)/filters/%.o $(B)/libcb.a
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+	$(call say,LD,$@)
+	$Q$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS)
 
 $(B)/t/%: $(B)/t/%.o $(B)/libcb.a
-	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+	$(call say,LD,$@)
+	$Q$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS)
 
 # Installs what is missing and says what; does nothing when all is there.
 deps:
