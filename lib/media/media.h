@@ -229,8 +229,12 @@ enum cb_packed { CB_PACK_NEW, CB_PACK_SAME, CB_PACK_CHANGED };
 int	cb_pack_open(struct cb_pack **out, const char *path);
 /* Puts the bytes of a file under its stem; what happened goes to *what. */
 int	cb_pack_put(struct cb_pack *p, const char *file, enum cb_packed *what);
+/* After a failed put: was it only this file that could not be read? */
+bool	cb_pack_whole(const struct cb_pack *p);
 /* Makes all that was put lasting; -1: it may not have been. */
 int	cb_pack_close(struct cb_pack *p);
+/* Closes without what was put since the last commit. */
+void	cb_pack_abandon(struct cb_pack *p);
 
 /* ---- light augmentation: augment.c ---------------------------------------- */
 

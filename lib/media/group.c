@@ -1,0 +1,586 @@
+/*
+ * Groups of the stream and their media: what cb-decode and cb-sample do with
+ * one group.  Both orders of the two filters have to write the same bytes, so
+ * whatever both can write is written by the same function here, and the keys
+ * kind, info, error, plan stand at the end of a group in this order.
+ */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "media/media.h"
+
+#define FPS_MIN 1e-3		/* what --fps takes */
+#define FPS_MAX 1e3
+
+/* ---- values ----------------------------------------------------------------- */
+
+/* Moves a key to the end of its map. */
+static void
+put_last(msgpack_object *map, const char *key)
+{
+	msgpack_object_kv kv;
+	uint32_t i;
+
+	for (i = 0; i < map->via.map.size; i++) {
+		if (!cb_obj_is(&map->via.map.ptr[i].key, key))
+			continue;
+		kv = map->via.map.ptr[i];
+		memmove(map->via.map.ptr + i, map->via.map.ptr + i + 1,
+		    sizeof(kv) * (map->via.map.size - i - 1));
+		map->via.map.ptr[map->via.map.size - 1] = kv;
+		return;
+	}
+}
+
+msgpack_object
+cb_plan_obj(struct cb_msg *m, const struct cb_plan *p)
+{
+	msgpack_object o = cb_obj_map(m, 6), list;
+	int k;
+
+	cb_map_set(m, &o, "strategy", cb_obj_text(m,
+	    cb_strategy_name(p->strategy)));
+	cb_map_set(m, &o, "clips", cb_obj_int(p->clips));
+	cb_map_set(m, &o, "frames", cb_obj_int(p->frames));
+	cb_map_set(m, &o, "fps", cb_obj_real(p->fps));
+	if (p->original)
+		cb_map_set(m, &o, "original", cb_obj_bool(true));
+	if (p->draw != NULL) {
+		list = cb_obj_list(m, p->clips);
+		for (k = 0; k < p->clips; k++)
+			list.via.array.ptr[k] = cb_obj_real(p->draw[k]);
+		cb_map_set(m, &o, "draws", list);
+	}
+	return o;
+}
+
+static int
+read_draws(struct cb_plan *p, const msgpack_object *list)
+{
+	const msgpack_object *o;
+	int k;
+
+	if (list == NULL || list->type != MSGPACK_OBJECT_ARRAY ||
+	    list->via.array.size != (uint32_t)p->clips)
+		return cb_fail(CB_EFORMAT, "plan: draws do not fit its clips");
+	if ((p->draw = calloc(p->clips, sizeof(*p->draw))) == NULL)
+		return cb_fail(CB_ENOMEM, "plan");
+	for (k = 0; k < p->clips; k++) {
+		o = &list->via.array.ptr[k];
+		if ((o->type != MSGPACK_OBJECT_FLOAT64 &&
+		    o->type != MSGPACK_OBJECT_FLOAT32) ||
+		    !(o->via.f64 >= 0 && o->via.f64 < 1))
+			return cb_fail(CB_EFORMAT, "plan: a draw is not in "
+			    "[0,1)");
+		p->draw[k] = o->via.f64;
+	}
+	return 0;
+}
+
+int
+cb_plan_read(struct cb_plan *out, const msgpack_object *plan)
+{
+	const msgpack_object *o = cb_map_get(plan, "original");
+	int64_t clips, frames;
+	char *name;
+	int rc;
+
+	memset(out, 0, sizeof(*out));
+	if (cb_map_text(plan, "strategy", &name) < 0 ||
+	    cb_map_int(plan, "clips", &clips) < 0 ||
+	    cb_map_int(plan, "frames", &frames) < 0 ||
+	    cb_map_real(plan, "fps", &out->fps) < 0)
+		return cb_fail_at("plan");
+	rc = cb_strategy_parse(&out->strategy, name);
+	free(name);
+	if (rc < 0)
+		return cb_fail_at("plan");
+	if (clips < 1 || clips > CB_MAX_CLIPS || frames < 1 ||
+	    frames > CB_MAX_FRAMES || !(out->fps >= FPS_MIN) ||
+	    !(out->fps <= FPS_MAX))
+		return cb_fail(CB_ELIMIT, "plan: %lld clips of %lld frames at "
+		    "%g fps", (long long)clips, (long long)frames, out->fps);
+	out->clips = (int)clips;
+	out->frames = (int)frames;
+	out->original = o != NULL && o->type == MSGPACK_OBJECT_BOOLEAN &&
+	    o->via.boolean;
+	if (out->strategy == CB_SAMPLE_RAND &&
+	    read_draws(out, cb_map_get(plan, "draws")) < 0) {
+		cb_plan_clear(out);
+		return -1;
+	}
+	return 0;
+}
+
+msgpack_object
+cb_info_obj(struct cb_msg *m, const struct cb_media_info *i)
+{
+	msgpack_object o = cb_obj_map(m, 12), list;
+	struct cb_array pts;
+
+	cb_map_set(m, &o, "format", cb_obj_text(m, i->format));
+	cb_map_set(m, &o, "codec", cb_obj_text(m, i->codec));
+	cb_map_set(m, &o, "w", cb_obj_int(i->w));
+	cb_map_set(m, &o, "h", cb_obj_int(i->h));
+	cb_map_set(m, &o, "frames", cb_obj_int(i->frames));
+	if (i->image)
+		return o;
+	cb_map_set(m, &o, "fps", cb_obj_real(i->fps));
+	cb_map_set(m, &o, "duration", cb_obj_real(i->duration_s));
+	list = cb_obj_list(m, 2);
+	list.via.array.ptr[0] = cb_obj_int(i->tb_num);
+	list.via.array.ptr[1] = cb_obj_int(i->tb_den);
+	cb_map_set(m, &o, "time_base", list);
+	cb_map_set(m, &o, "header_frames", cb_obj_int(i->header_frames));
+	cb_map_set(m, &o, "header_duration",
+	    cb_obj_int(i->header_duration));
+	if (cb_array_init(&pts, CB_I64, 1, &i->frames) == 0) {
+		memcpy(pts.data, i->pts, sizeof(*i->pts) * i->frames);
+		cb_map_set(m, &o, "pts", cb_obj_tensor_take(m, &pts));
+	}
+	return o;
+}
+
+static int
+read_times(struct cb_media_info *out, const msgpack_object *info)
+{
+	struct cb_array pts;
+
+	if (cb_map_array(info, "pts", &pts) < 0)
+		return -1;
+	if (pts.type != CB_I64 || pts.rank != 1 || pts.dim[0] < 1 ||
+	    pts.dim[0] != out->frames)
+		return cb_fail(CB_EFORMAT, "pts does not fit frames");
+	out->pts = malloc(sizeof(*out->pts) * out->frames);
+	if (out->pts == NULL)
+		return cb_fail(CB_ENOMEM, "info");
+	memcpy(out->pts, pts.data, sizeof(*out->pts) * out->frames);
+	return 0;
+}
+
+int
+cb_info_read(struct cb_media_info *out, const msgpack_object *group)
+{
+	const msgpack_object *info = cb_map_get(group, "info"), *tb;
+	int64_t w = 0, h = 0;
+
+	memset(out, 0, sizeof(*out));
+	out->image = cb_obj_is(cb_map_get(group, "kind"), "image");
+	if (info == NULL)
+		return cb_fail(CB_EFORMAT, "group without info");
+	if (out->image)
+		return 0;
+	tb = cb_map_get(info, "time_base");
+	if (cb_map_int(info, "w", &w) < 0 || cb_map_int(info, "h", &h) < 0 ||
+	    cb_map_int(info, "frames", &out->frames) < 0 ||
+	    cb_map_real(info, "fps", &out->fps) < 0 ||
+	    cb_map_real(info, "duration", &out->duration_s) < 0 ||
+	    cb_map_int(info, "header_frames", &out->header_frames) < 0 ||
+	    cb_map_int(info, "header_duration", &out->header_duration) < 0)
+		return cb_fail_at("info");
+	if (tb == NULL || tb->type != MSGPACK_OBJECT_ARRAY ||
+	    tb->via.array.size != 2 ||
+	    tb->via.array.ptr[0].type != MSGPACK_OBJECT_POSITIVE_INTEGER ||
+	    tb->via.array.ptr[1].type != MSGPACK_OBJECT_POSITIVE_INTEGER ||
+	    tb->via.array.ptr[0].via.u64 - 1 >= INT32_MAX ||
+	    tb->via.array.ptr[1].via.u64 - 1 >= INT32_MAX)
+		return cb_fail(CB_EFORMAT, "info: time_base");
+	out->w = (int)w;
+	out->h = (int)h;
+	out->tb_num = (int)tb->via.array.ptr[0].via.u64;
+	out->tb_den = (int)tb->via.array.ptr[1].via.u64;
+	/* numbers that the arithmetic can bear */
+	if (!(out->fps >= 0 && out->fps <= 1e10) || !(out->duration_s >= 0 &&
+	    out->duration_s / out->tb_num * out->tb_den < 1e18))
+		return cb_fail(CB_EFORMAT, "info: fps or duration");
+	return read_times(out, info) < 0 ? cb_fail_at("info") : 0;
+}
+
+/* ---- writing a group ----------------------------------------------------------- */
+
+/* The group with an error, no pictures, and its end. */
+static int
+put_lost(struct cb_writer *w, struct cb_msg *group, const char *why)
+{
+	msgpack_object *g = cb_msg_map(group, "group");
+	char *text = cb_strf("%s", why);	/* outlives cb_error() */
+	int rc;
+
+	cb_map_set(group, g, "error", cb_obj_text(group, text));
+	put_last(g, "error");
+	put_last(g, "plan");
+	rc = cb_writer_put(w, group) < 0 || cb_writer_end(w, 0, text) < 0 ?
+	    -1 : 0;
+	if (rc == 0)
+		cb_fail(CB_EFORMAT, "%s", text);
+	free(text);
+	return rc;
+}
+
+static void
+not_enough(const char *name, int exact, int n)
+{
+	cb_fail(CB_EFORMAT, "%s: only %d of %d frames wanted could be decoded",
+	    name, exact, n);
+}
+
+/* ---- decoding ---------------------------------------------------------------------- */
+
+static int
+put_cut(struct cb_writer *w, const struct cb_cut *cut,
+    struct cb_frame *const *got)
+{
+	const struct cb_frame *f;
+	int n = cut->clips * cut->frames, i;
+
+	for (i = 0; i < n; i++) {
+		f = got[cb_cut_place(cut, cut->index[i])];
+		if (cb_writer_picture(w, &f->rgb, i / cut->frames, f->index,
+		    f->pts_s) < 0)
+			return -1;
+	}
+	return cb_writer_end(w, n, NULL);
+}
+
+/* 0 written; 1 lost, nothing written, cb_error() says why; -1. */
+static int
+decode_plan(struct cb_writer *w, struct cb_msg *group, struct cb_media *m,
+    const msgpack_object *o, const char *name)
+{
+	struct cb_plan plan = { .draw = NULL };
+	struct cb_cut cut = { .index = NULL };
+	struct cb_frame **got = NULL;
+	int rc = 1, i, exact;
+
+	if (cb_plan_read(&plan, o) < 0 ||
+	    cb_plan_resolve(&cut, &plan, cb_media_info(m)) < 0) {
+		cb_fail_at("%s", name);
+		goto done;
+	}
+	if ((got = calloc(cut.nwant, sizeof(*got))) == NULL) {
+		cb_fail(CB_ENOMEM, "%s", name);
+		goto done;
+	}
+	if (cb_media_fetch(m, cut.want, cut.nwant, got, &exact) < 0)
+		goto done;
+	if (!cb_picker_enough(exact, cut.nwant))
+		not_enough(name, exact, cut.nwant);
+	else
+		rc = cb_writer_put(w, group) < 0 || put_cut(w, &cut, got) < 0 ?
+		    -1 : 0;
+	for (i = 0; i < cut.nwant; i++)
+		cb_frame_free(got[i]);
+done:
+	free(got);
+	cb_cut_clear(&cut);
+	cb_plan_clear(&plan);
+	return rc;
+}
+
+/* The same, for all frames one by one. */
+static int
+decode_all(struct cb_writer *w, struct cb_msg *group, struct cb_media *m,
+    const char *name, enum cb_outcome *what)
+{
+	struct cb_frame *f = NULL;
+	int64_t n = 0;
+	char *why;
+	int rc, put;
+
+	if ((rc = cb_media_next(m, &f)) <= 0) {
+		if (rc == 0)
+			cb_fail(CB_EFORMAT, "%s: %s", name,
+			    cb_media_damage(m) != NULL ? cb_media_damage(m) :
+			    "no picture could be decoded");
+		return 1;
+	}
+	if (cb_writer_put(w, group) < 0) {
+		cb_frame_free(f);
+		return -1;
+	}
+	for (; rc > 0; rc = cb_media_next(m, &f), n++) {
+		put = cb_writer_picture(w, &f->rgb, 0, f->index, f->pts_s);
+		cb_frame_free(f);
+		if (put < 0)
+			return -1;
+	}
+	if (rc == 0)
+		return cb_writer_end(w, n, NULL);
+	/* too late for the group itself */
+	*what = CB_GROUP_LOST;
+	why = cb_strf("%s", cb_error());
+	rc = cb_writer_end(w, n, why);
+	if (rc == 0)
+		cb_fail(CB_EFORMAT, "%s", why);
+	free(why);
+	return rc;
+}
+
+int
+cb_group_decode(enum cb_outcome *what, struct cb_writer *w,
+    struct cb_msg *group, struct cb_places *places,
+    const struct cb_media_limits *limits)
+{
+	msgpack_object *g = cb_msg_map(group, "group");
+	const msgpack_object *plan;
+	struct cb_media *m = NULL;
+	struct cb_source src;
+	char *name = NULL;
+	int rc = 1;
+
+	*what = CB_GROUP_GOOD;
+	if (cb_map_text(g, "media", &name) < 0 ||
+	    cb_places_find(places, name, &src) < 0 ||
+	    cb_media_open(&m, &src, limits) < 0)
+		goto lost;
+	cb_map_set(group, g, "kind", cb_obj_text(group,
+	    cb_media_info(m)->image ? "image" : "video"));
+	put_last(g, "kind");
+	cb_map_set(group, g, "info", cb_info_obj(group, cb_media_info(m)));
+	put_last(g, "info");
+	put_last(g, "plan");
+	plan = cb_map_get(g, "plan");
+	rc = plan != NULL ? decode_plan(w, group, m, plan, name) :
+	    decode_all(w, group, m, name, what);
+	if (rc == 0 && *what == CB_GROUP_GOOD && cb_media_damage(m) != NULL) {
+		*what = CB_GROUP_DAMAGED;
+		cb_fail(CB_EFORMAT, "%s: damaged, the rest is kept: %s", name,
+		    cb_media_damage(m));
+	}
+lost:
+	if (rc == 1) {
+		*what = CB_GROUP_LOST;
+		rc = put_lost(w, group, cb_error());
+	}
+	cb_media_close(m);
+	free(name);
+	return rc;
+}
+
+/* ---- sampling ------------------------------------------------------------------------ */
+
+/* The plan of one group: the general one with this group's draws. */
+static int
+add_plan(struct cb_msg *group, msgpack_object *g, struct cb_plan *plan,
+    uint64_t seed)
+{
+	struct cb_rng rng = { .seed = seed, .purpose = CB_RNG_SAMPLE };
+	int64_t seq = 0, epoch = 0;
+	int k;
+
+	if (cb_map_get(g, "plan") != NULL)
+		return cb_fail(CB_EFORMAT, "the stream has been sampled "
+		    "already");
+	if (cb_map_int(g, "seq", &seq) < 0 ||
+	    (cb_map_get(g, "epoch") != NULL &&
+	    cb_map_int(g, "epoch", &epoch) < 0))
+		return cb_fail_at("group");
+	rng.seq = (uint32_t)seq;
+	rng.epoch = (uint32_t)epoch;
+	plan->draw = NULL;
+	if (plan->strategy == CB_SAMPLE_RAND) {
+		plan->draw = calloc(plan->clips, sizeof(*plan->draw));
+		if (plan->draw == NULL)
+			return cb_fail(CB_ENOMEM, "plan");
+		for (k = 0; k < plan->clips; k++)
+			plan->draw[k] = cb_rng_real(&rng, (uint32_t)k);
+	}
+	cb_map_set(group, g, "plan", cb_plan_obj(group, plan));
+	put_last(g, "plan");
+	return 0;
+}
+
+/* Writes messages as they are up to the end of the group. */
+static int
+pass_group(struct cb_writer *w, cb_next_fn *next, void *arg, bool pictures)
+{
+	enum cb_msg_kind kind;
+	struct cb_msg *m;
+	int rc;
+
+	for (;;) {
+		if ((rc = next(arg, &m)) <= 0)
+			return rc < 0 ? -1 : cb_fail(CB_EFORMAT,
+			    "the stream ends inside a group");
+		kind = cb_msg_kind(m);
+		rc = kind == CB_MSG_PICTURE && !pictures ?
+		    cb_fail(CB_EFORMAT, "pictures of a group without info: "
+		    "only those of cb-decode can be sampled") :
+		    cb_writer_put(w, m);
+		cb_msg_free(m);
+		if (rc < 0)
+			return -1;
+		if (kind == CB_MSG_END)
+			return 0;
+	}
+}
+
+struct pick {
+	struct cb_msg **got;	/* [nwant], may repeat one after another */
+	struct cb_msg *last;
+	struct cb_picker p;
+};
+
+static void
+clear_pick(struct pick *k)
+{
+	int i;
+
+	for (i = 0; k->got != NULL && i < k->p.n; i++)
+		if (k->got[i] != NULL && k->got[i] != k->last &&
+		    (i == 0 || k->got[i] != k->got[i - 1]))
+			cb_msg_free(k->got[i]);
+	cb_msg_free(k->last);
+	free(k->got);
+}
+
+/* m is handed over. */
+static int
+offer(struct pick *k, struct cb_msg *m)
+{
+	int first = k->p.next, before, now, i;
+	int64_t index;
+
+	if (cb_map_int(&m->root, "index", &index) < 0) {
+		cb_msg_free(m);
+		return cb_fail_at("picture");
+	}
+	cb_picker_step(&k->p, index, &before, &now);
+	for (i = first; i < before; i++)
+		k->got[i] = k->last;
+	if (k->last != NULL && (before == 0 || k->got[before - 1] != k->last))
+		cb_msg_free(k->last);
+	for (i = before; i < now; i++)
+		k->got[i] = m;
+	k->last = m;
+	return 0;
+}
+
+/* Reads pictures to the end of the group; *why: the error of the end. */
+static int
+read_pictures(struct pick *k, struct cb_writer *w, cb_next_fn *next, void *arg,
+    char **why)
+{
+	struct cb_msg *m;
+	int rc;
+
+	for (;;) {
+		if ((rc = next(arg, &m)) <= 0)
+			return rc < 0 ? -1 : cb_fail(CB_EFORMAT,
+			    "the stream ends inside a group");
+		switch (cb_msg_kind(m)) {
+		case CB_MSG_PICTURE:
+			if (k->p.next == k->p.n && k->p.n > 0)
+				cb_msg_free(m);
+			else if (offer(k, m) < 0)
+				return -1;
+			break;
+		case CB_MSG_END:
+			if (cb_map_get(cb_msg_map(m, "end"), "error") != NULL)
+				cb_map_text(cb_msg_map(m, "end"), "error",
+				    why);
+			cb_msg_free(m);
+			while (k->p.next < k->p.n)
+				k->got[k->p.next++] = k->last;
+			return 0;
+		default:
+			rc = cb_writer_put(w, m);
+			cb_msg_free(m);
+			if (rc < 0)
+				return -1;
+		}
+	}
+}
+
+static int
+put_picked(struct cb_writer *w, struct cb_msg *group, const struct cb_cut *cut,
+    const struct pick *k)
+{
+	int n = cut->clips * cut->frames, i;
+	struct cb_msg *m;
+
+	if (cb_writer_put(w, group) < 0)
+		return -1;
+	for (i = 0; i < n; i++) {
+		m = k->got[cb_cut_place(cut, cut->index[i])];
+		cb_map_set(m, &m->root, "clip", cb_obj_int(i / cut->frames));
+		if (cb_writer_put(w, m) < 0)
+			return -1;
+	}
+	return cb_writer_end(w, n, NULL);
+}
+
+static int
+sample_video(enum cb_outcome *what, struct cb_writer *w, struct cb_msg *group,
+    cb_next_fn *next, void *arg, const struct cb_plan *plan, const char *name)
+{
+	msgpack_object *g = cb_msg_map(group, "group");
+	struct cb_media_info info = { .pts = NULL };
+	struct cb_cut cut = { .index = NULL };
+	struct pick k = { .got = NULL };
+	char *why = NULL;
+	int rc = -1;
+	bool bad;
+
+	if (cb_info_read(&info, g) < 0 ||
+	    cb_plan_resolve(&cut, plan, &info) < 0) {
+		cb_fail_at("%s", name);
+		goto done;
+	}
+	k.p.want = cut.want;
+	k.p.n = cut.nwant;
+	if ((k.got = calloc(cut.nwant, sizeof(*k.got))) == NULL) {
+		cb_fail(CB_ENOMEM, "%s", name);
+		goto done;
+	}
+	if (read_pictures(&k, w, next, arg, &why) < 0)
+		goto done;
+	bad = why != NULL || k.last == NULL ||
+	    !cb_picker_enough(k.p.exact, k.p.n);
+	if (why != NULL)
+		cb_fail(CB_EFORMAT, "%s", why);
+	else if (bad)
+		not_enough(name, k.p.exact, k.p.n);
+	*what = bad ? CB_GROUP_LOST : CB_GROUP_GOOD;
+	rc = bad ? put_lost(w, group, cb_error()) :
+	    put_picked(w, group, &cut, &k);
+done:
+	clear_pick(&k);
+	cb_cut_clear(&cut);
+	free(info.pts);
+	free(why);
+	return rc;
+}
+
+int
+cb_group_sample(enum cb_outcome *what, struct cb_writer *w,
+    struct cb_msg *group, cb_next_fn *next, void *arg,
+    const struct cb_plan *general, uint64_t seed)
+{
+	msgpack_object *g = cb_msg_map(group, "group");
+	struct cb_plan plan = *general;
+	const msgpack_object *kind;
+	char *name = NULL;
+	int rc = -1;
+
+	*what = CB_GROUP_GOOD;
+	if (cb_map_text(g, "media", &name) < 0) {
+		cb_fail_at("group");
+		return -1;
+	}
+	if (add_plan(group, g, &plan, seed) < 0) {
+		cb_fail_at("%s", name);
+		goto done;
+	}
+	kind = cb_map_get(g, "kind");
+	if (cb_map_get(g, "error") == NULL && cb_obj_is(kind, "video"))
+		rc = sample_video(what, w, group, next, arg, &plan, name);
+	else
+		rc = cb_writer_put(w, group) < 0 ? -1 :
+		    pass_group(w, next, arg, kind != NULL);
+done:
+	cb_plan_clear(&plan);
+	free(name);
+	return rc;
+}

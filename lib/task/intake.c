@@ -1,0 +1,201 @@
+/* Messages from stdin, from annotations or from names of files. */
+#include <dirent.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "media/media.h"
+#include "task/intake.h"
+#include "task/task.h"
+
+struct cb_intake {
+	struct cb_reader *reader;
+	struct cb_list *list;
+	struct cb_strs files;	/* own copies */
+	int	 next;
+	bool	 open;		/* a group was given, its end was not */
+};
+
+static bool
+is_annotation(const char *name)
+{
+	size_t n = strlen(name);
+
+	return n > 6 && strcmp(name + n - 6, ".jsonl") == 0;
+}
+
+static int
+add_file(struct cb_intake *in, char *path)
+{
+	const char **more = realloc(in->files.at,
+	    sizeof(*more) * (in->files.n + 1));
+
+	if (more == NULL) {
+		free(path);
+		return cb_fail(CB_ENOMEM, "list of files");
+	}
+	in->files.at = more;
+	in->files.at[in->files.n++] = path;
+	return 0;
+}
+
+static int
+media_only(const struct dirent *e)
+{
+	return cb_media_is_name(e->d_name);
+}
+
+/* Media files of a directory, in the order of their bytes' values. */
+static int
+by_bytes(const struct dirent **a, const struct dirent **b)
+{
+	return strcmp((*a)->d_name, (*b)->d_name);
+}
+
+static int
+add_directory(struct cb_intake *in, const char *path)
+{
+	struct dirent **list;
+	int n, i, rc = 0;
+
+	if ((n = scandir(path, &list, media_only, by_bytes)) < 0)
+		return cb_fail(CB_EIO, "%s", path);
+	for (i = 0; i < n; i++) {
+		if (rc == 0)
+			rc = add_file(in, cb_strf("%s/%s", path,
+			    list[i]->d_name));
+		free(list[i]);
+	}
+	free(list);
+	return rc == 0 && n == 0 ? cb_fail(CB_EMISSING, "%s: no media files",
+	    path) : rc;
+}
+
+static int
+open_operands(struct cb_intake *in, char *const *operands, int n)
+{
+	struct cb_list_options o = cb_list_defaults();
+	struct stat st;
+	int i;
+
+	for (i = 0; i < n; i++) {
+		if (is_annotation(operands[i]) && n > 1)
+			return cb_fail(CB_EUSAGE, "%s: an annotation file "
+			    "must be the only operand", operands[i]);
+		if (is_annotation(operands[i]))
+			return cb_list_open(&in->list, operands[i], &o);
+		if ((stat(operands[i], &st) == 0 && S_ISDIR(st.st_mode) ?
+		    add_directory(in, operands[i]) :
+		    add_file(in, cb_strf("%s", operands[i]))) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+int
+cb_intake_open(struct cb_intake **out, char *const *operands, int n)
+{
+	struct cb_intake *in;
+
+	if ((in = calloc(1, sizeof(*in))) == NULL)
+		return cb_fail(CB_ENOMEM, "input");
+	if ((n == 0 ? cb_reader_open(&in->reader, STDIN_FILENO, "stdin") :
+	    open_operands(in, operands, n)) < 0) {
+		cb_intake_close(in);
+		return -1;
+	}
+	*out = in;
+	return 0;
+}
+
+void
+cb_intake_close(struct cb_intake *in)
+{
+	if (in == NULL)
+		return;
+	cb_reader_close(in->reader);
+	cb_list_close(in->list);
+	while (in->files.n > 0)
+		free((void *)(uintptr_t)in->files.at[--in->files.n]);
+	free(in->files.at);
+	free(in);
+}
+
+struct cb_msg *
+cb_intake_header(struct cb_intake *in)
+{
+	return in->reader != NULL ? cb_reader_header(in->reader) :
+	    in->list != NULL ? cb_list_header(in->list) : NULL;
+}
+
+static int
+end_group(struct cb_intake *in, struct cb_msg **out)
+{
+	msgpack_object end;
+	struct cb_msg *m;
+
+	if (cb_msg_new(&m) < 0)
+		return -1;
+	end = cb_obj_map(m, 2);
+	cb_map_set(m, &end, "pictures", cb_obj_int(0));
+	cb_map_set(m, &end, "error", cb_obj_nil());
+	cb_map_set(m, &m->root, "end", end);
+	in->open = false;
+	*out = m;
+	return 1;
+}
+
+static int
+next_file(struct cb_intake *in, struct cb_msg **out)
+{
+	msgpack_object g;
+	struct cb_msg *m;
+
+	if (in->next == in->files.n)
+		return 0;
+	if (cb_msg_new(&m) < 0)
+		return -1;
+	g = cb_obj_map(m, 8);
+	cb_map_set(m, &g, "seq", cb_obj_int(in->next));
+	cb_map_set(m, &g, "epoch", cb_obj_int(0));
+	cb_map_set(m, &g, "media", cb_obj_text(m, in->files.at[in->next++]));
+	cb_map_set(m, &g, "examples", cb_obj_list(m, 0));
+	cb_map_set(m, &m->root, "group", g);
+	*out = m;
+	return 1;
+}
+
+int
+cb_intake_next(struct cb_intake *in, struct cb_msg **out)
+{
+	int rc;
+
+	if (in->reader != NULL)
+		return cb_reader_next(in->reader, out);
+	if (in->open)
+		return end_group(in, out);
+	rc = in->list != NULL ? cb_list_next(in->list, out) :
+	    next_file(in, out);
+	in->open = rc == 1;
+	return rc;
+}
+
+int64_t
+cb_intake_skipped(const struct cb_intake *in)
+{
+	return in->reader != NULL ? cb_reader_skipped(in->reader) : 0;
+}
+
+int64_t
+cb_intake_groups(const struct cb_intake *in)
+{
+	int64_t n = 0;
+
+	if (in->list != NULL)
+		return cb_list_groups(in->list);
+	if (in->reader == NULL)
+		return in->files.n;
+	return cb_map_int(&cb_reader_header(in->reader)->root, "groups",
+	    &n) < 0 ? 0 : n;
+}
