@@ -125,16 +125,27 @@ int64_t	cb_feed_skipped(const struct cb_feed *f);
 
 /*
  * Accuracies of predictions against annotations, both lists of objects:
- * {"overall_acc", "TYPE_acc"..., "ratios": {"TYPE_ratio": [share, count]}},
- * as the original's raw figures.  task: "vqa" (score of an answer = its weight
- * in labels) or "open_qa" (equal strings).  types: names that must appear, in
- * this order, or NULL: those of the data in order of appearance.  A question
- * predicted twice counts once, with the later answer; one that was not
- * predicted is an error, as is a prediction without question.
- * answers: where a prediction's answer is a number, its name; or NULL.
+ *
+ *	overall_acc, TYPE_acc ...	means of the scores, 0 for an empty type
+ *	ratios: TYPE_ratio ...		[share, count] of the questions
+ *	questions, missing		how many, and how many not predicted
+ *	most_frequent_answer, _acc	the best that one constant answer can do
+ *
+ * The accuracies and ratios are the original's raw figures.  task: "vqa" (the
+ * score of an answer is its weight in "labels") or "open_qa" (1 where "answer"
+ * is equal).  types: names that must appear, in this order; NULL: those of
+ * the data in order of appearance.  A question predicted twice counts once, by
+ * its last prediction; one without prediction scores 0; a prediction without
+ * question is an error.  answers: names for predictions that are labels; NULL.
  */
 int	cb_metrics(json_t **out, const char *task, const json_t *annotations,
 	    const json_t *predictions, const struct cb_strs *types,
 	    const json_t *answers);
+
+/* The same from files; "-" is stdin, task NULL is guessed, answers NULL: none
+ * is needed or ans2label.json. */
+int	cb_metrics_files(json_t **out, const char *task,
+	    const char *annotations, const char *predictions,
+	    const char *answers);
 
 #endif

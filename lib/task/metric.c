@@ -1,0 +1,334 @@
+/* How good predictions are: the accuracies of the question answering tasks. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "task/annotation.h"
+
+/*
+ * Sum by halves: less rounding than one by one, and in the very order of numpy,
+ * so that figures agree to the last bit with those of Python evaluations.
+ */
+static double
+sum(const double *x, int64_t n)
+{
+	double r[8], all = 0;
+	int64_t i, half;
+	int k;
+
+	if (n < 8) {
+		for (i = 0; i < n; i++)
+			all += x[i];
+		return all;
+	}
+	if (n > 128) {
+		half = n / 2 - n / 2 % 8;
+		return sum(x, half) + sum(x + half, n - half);
+	}
+	memcpy(r, x, sizeof(r));
+	for (i = 8; i < n - n % 8; i += 8)
+		for (k = 0; k < 8; k++)
+			r[k] += x[i + k];
+	all = ((r[0] + r[1]) + (r[2] + r[3])) + ((r[4] + r[5]) + (r[6] + r[7]));
+	for (; i < n; i++)
+		all += x[i];
+	return all;
+}
+
+static char *
+id_of(const json_t *row, const char *const *keys, int64_t i)
+{
+	const json_t *v;
+
+	for (; *keys != NULL; keys++)
+		if ((v = json_object_get(row, *keys)) != NULL)
+			return cb_json_text(v);
+	return cb_strf("%lld", (long long)i);
+}
+
+/* id -> number of the annotation; yours. */
+static int
+index_questions(json_t **out, const json_t *annotations)
+{
+	static const char *const keys[] = { "question_id", "qid", NULL };
+	json_t *index = json_object(), *row;
+	size_t i;
+	char *id;
+
+	json_array_foreach((json_t *)annotations, i, row) {
+		id = id_of(row, keys, (int64_t)i);
+		if (json_object_get(index, id) != NULL) {
+			cb_fail(CB_EFORMAT, "two questions have the id %s",
+			    id);
+			free(id);
+			json_decref(index);
+			return -1;
+		}
+		json_object_set_new_nocheck(index, id,
+		    json_integer((json_int_t)i));
+		free(id);
+	}
+	*out = index;
+	return 0;
+}
+
+/* The answer of a prediction by name; NULL: none that could be right. */
+static const char *
+answer_of(const json_t *row, const json_t *answers)
+{
+	const json_t *v = json_object_get(row, "answer");
+
+	if (json_is_integer(v) && answers != NULL)
+		v = json_array_get(answers, (size_t)json_integer_value(v));
+	return json_string_value(v);
+}
+
+static double
+score(const char *task, const json_t *question, const char *answer)
+{
+	const json_t *v;
+
+	if (answer == NULL)
+		return 0;
+	if (strcmp(task, "vqa") == 0) {
+		v = json_object_get(question, "labels");
+		return json_number_value(json_object_get(v, answer));
+	}
+	v = json_object_get(question, "answer");
+	return json_is_string(v) && strcmp(json_string_value(v), answer) == 0;
+}
+
+/* Fills x with the scores and seen with 1 where there was a prediction. */
+static int
+score_all(double *x, char *seen, const char *task, const json_t *annotations,
+    const json_t *predictions, const json_t *answers)
+{
+	static const char *const keys[] = { "question_id", "qid", "id", NULL };
+	json_t *index, *row, *at;
+	size_t i, k;
+	char *id;
+	int rc = 0;
+
+	if (index_questions(&index, annotations) < 0)
+		return -1;
+	json_array_foreach((json_t *)predictions, i, row) {
+		id = id_of(row, keys, (int64_t)i);
+		if ((at = json_object_get(index, id)) == NULL)
+			rc = cb_fail(CB_EFORMAT, "prediction %zu: there is no "
+			    "question with the id %s", i + 1, id);
+		free(id);
+		if (rc < 0)
+			break;
+		k = (size_t)json_integer_value(at);
+		x[k] = score(task, json_array_get(annotations, k),
+		    answer_of(row, answers));
+		seen[k] = 1;
+	}
+	json_decref(index);
+	return rc;
+}
+
+static void
+put_type(json_t *out, json_t *ratios, const char *type, const double *x,
+    int64_t n, int64_t all)
+{
+	char *acc = cb_strf("%s_acc", type), *ratio = cb_strf("%s_ratio", type);
+
+	json_object_set_new_nocheck(out, acc, n > 0 ?
+	    json_real(sum(x, n) / (double)n) : json_integer(0));
+	json_object_set_new_nocheck(ratios, ratio, json_pack("[f, I]",
+	    all > 0 ? (double)n / (double)all : 0., (json_int_t)n));
+	free(acc);
+	free(ratio);
+}
+
+/* Names of the types, each once, in order; yours. */
+static json_t *
+types_of(const json_t *annotations, const struct cb_strs *types)
+{
+	json_t *set = json_object(), *row;
+	const char *type;
+	size_t i;
+	int k;
+
+	for (k = 0; types != NULL && k < types->n; k++)
+		json_object_set_new_nocheck(set, types->at[k], json_null());
+	json_array_foreach((json_t *)annotations, i, row) {
+		type = json_string_value(json_object_get(row, "answer_type"));
+		if (type != NULL)
+			json_object_set_new_nocheck(set, type, json_null());
+	}
+	return set;
+}
+
+static int
+put_types(json_t *out, const json_t *annotations, const double *x,
+    const struct cb_strs *types)
+{
+	json_t *ratios = json_object(), *row, *set, *none;
+	int64_t n = (int64_t)json_array_size(annotations), k;
+	double *some = calloc((size_t)n + 1, sizeof(*some));
+	const char *type, *its;
+	size_t i;
+
+	if (some == NULL)
+		return cb_fail(CB_ENOMEM, "metrics");
+	set = types_of(annotations, types);
+	json_object_foreach(set, type, none) {
+		k = 0;
+		json_array_foreach((json_t *)annotations, i, row) {
+			its = json_string_value(json_object_get(row,
+			    "answer_type"));
+			if (its != NULL && strcmp(its, type) == 0)
+				some[k++] = x[i];
+		}
+		put_type(out, ratios, type, some, k, n);
+	}
+	json_object_set_new(out, "ratios", ratios);
+	json_decref(set);
+	free(some);
+	return 0;
+}
+
+static void
+add_score(json_t *total, const char *answer, double s)
+{
+	const json_t *old = json_object_get(total, answer);
+
+	json_object_set_new_nocheck(total, answer,
+	    json_real(json_number_value(old) + s));
+}
+
+/* What always giving the same answer would score: the level of chance. */
+static void
+put_constant(json_t *out, const char *task, const json_t *annotations)
+{
+	json_t *total = json_object(), *row, *s;
+	const char *answer, *best = NULL;
+	double most = 0;
+	size_t i;
+
+	json_array_foreach((json_t *)annotations, i, row) {
+		if (strcmp(task, "vqa") == 0) {
+			json_object_foreach(json_object_get(row, "labels"),
+			    answer, s)
+				add_score(total, answer, json_number_value(s));
+			continue;
+		}
+		s = json_object_get(row, "answer");
+		if (json_is_string(s))
+			add_score(total, json_string_value(s), 1);
+	}
+	json_object_foreach(total, answer, s) {
+		if (best == NULL || json_number_value(s) > most ||
+		    (json_number_value(s) == most && strcmp(answer, best) < 0)) {
+			best = answer;
+			most = json_number_value(s);
+		}
+	}
+	if (best != NULL) {
+		json_object_set_new(out, "most_frequent_answer",
+		    json_string_nocheck(best));
+		json_object_set_new(out, "most_frequent_acc", json_real(most /
+		    (double)json_array_size(annotations)));
+	}
+	json_decref(total);
+}
+
+int
+cb_metrics(json_t **out, const char *task, const json_t *annotations,
+    const json_t *predictions, const struct cb_strs *types,
+    const json_t *answers)
+{
+	size_t n = json_array_size(annotations), i;
+	json_t *result = json_object();
+	double *x = calloc(n + 1, sizeof(*x));
+	char *seen = calloc(n + 1, 1);
+	json_int_t missing = 0;
+	int rc = -1;
+
+	if (strcmp(task, "vqa") != 0 && strcmp(task, "open_qa") != 0) {
+		cb_fail(CB_EUSAGE, "%s: no metric for this task", task);
+		goto done;
+	}
+	if (x == NULL || seen == NULL || n == 0) {
+		cb_fail(n == 0 ? CB_EFORMAT : CB_ENOMEM, "no questions");
+		goto done;
+	}
+	if (score_all(x, seen, task, annotations, predictions, answers) < 0)
+		goto done;
+	json_object_set_new(result, "overall_acc",
+	    json_real(sum(x, (int64_t)n) / (double)n));
+	if (put_types(result, annotations, x, types) < 0)
+		goto done;
+	for (i = 0; i < n; i++)
+		missing += !seen[i];
+	json_object_set_new(result, "questions", json_integer((json_int_t)n));
+	json_object_set_new(result, "missing", json_integer(missing));
+	put_constant(result, task, annotations);
+	*out = json_incref(result);
+	rc = 0;
+done:
+	json_decref(result);
+	free(x);
+	free(seen);
+	return rc;
+}
+
+/* ---- files -------------------------------------------------------------- */
+
+static int
+keep_line(void *arg, struct annotation *a, const json_t *line)
+{
+	json_t *list = arg;
+
+	(void)a;
+	return json_array_append(list, (json_t *)line) == 0 ? 0 :
+	    cb_fail(CB_ENOMEM, "annotations");
+}
+
+static int
+load_predictions(json_t *list, const char *path)
+{
+	struct cb_jsonl *r;
+	json_t *line;
+	int rc;
+
+	if (cb_jsonl_open(&r, path) < 0)
+		return -1;
+	while ((rc = cb_jsonl_next(r, &line)) > 0) {
+		if (json_object_get(line, "answer") == NULL) {
+			rc = cb_fail(CB_EFORMAT, "%s:%lld: key \"answer\" is "
+			    "missing", path, (long long)cb_jsonl_line(r));
+			json_decref(line);
+			break;
+		}
+		json_array_append_new(list, line);
+	}
+	cb_jsonl_close(r);
+	return rc;
+}
+
+int
+cb_metrics_files(json_t **out, const char *task, const char *annotations,
+    const char *predictions, const char *answers)
+{
+	json_t *questions = json_array(), *rows = json_array(), *names = NULL;
+	struct annotation *a = NULL;
+	int rc = -1;
+
+	if (answers != NULL && answers_load(&names, answers) < 0)
+		goto done;
+	if (annotation_open(&a, annotations, task, keep_line, questions) < 0 ||
+	    load_predictions(rows, predictions) < 0)
+		goto done;
+	rc = a->repeated != NULL ? cb_fail(CB_EFORMAT, "%s", a->repeated) :
+	    cb_metrics(out, a->kind->task, questions, rows, NULL, names);
+	if (rc < 0 && a->repeated == NULL)
+		cb_fail_at("%s", predictions);
+done:
+	annotation_close(a);
+	json_decref(questions);
+	json_decref(rows);
+	json_decref(names);
+	return rc;
+}
