@@ -90,6 +90,12 @@ own(void)
 	    "saved");
 	c.step = 10;
 	ok(cb_checkpoint_save("run", &c, table, PLAIN, w) == 0, "and again");
+	for (i = 1; i < 9; i++) {
+		path = cb_strf("run/ckpt/model_step_%d.safetensors%s", i,
+		    i == 8 ? ".new" : "");
+		fclose(fopen(path, "w"));
+		free(path);
+	}
 	ok(cb_checkpoint_find(&path, "run") == 0 && strcmp(path,
 	    "run/ckpt/model_step_10.safetensors") == 0, "the newest is found");
 	ok(cb_checkpoint_open(&f, &back, path) == 0 && back.step == 10 &&
@@ -129,8 +135,8 @@ foreign(void)
 {
 	static const struct row rows[] = {
 		{ EMB "word_embeddings.weight", 2, { 3, 2 }, 10 },
-		{ "transformer.cls.predictions.bias", 1, { 3 }, 20 },
 		{ "transformer.cls.predictions.decoder.bias", 1, { 3 }, 30 },
+		{ "transformer.cls.predictions.bias", 1, { 3 }, 20 },
 		{ "transformer.cls.predictions.decoder.weight", 2, { 3, 2 },
 		    40 },
 		{ "cnn.feature.roi_heads.box_head.fc1.weight", 1, { 1 }, 0 },

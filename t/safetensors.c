@@ -11,7 +11,8 @@
 
 static float three[6] = { 0, -1.5f, 2, 3e-40f, INFINITY, 5 };
 static int64_t longs[2] = { -7, (int64_t)1 << 40 };
-static uint16_t halves[5] = { 0x3c00, 0xc000, 0x0001, 0x7c00, 0x3555 };
+static uint16_t halves[6] = { 0x3c00, 0xc000, 0x0001, 0x7c00, 0x3555,
+	0x03ff };
 static uint16_t brains[2] = { 0x3f80, 0xc040 };
 static double doubles[1] = { 0.1 };
 static uint8_t bytes[3] = { 1, 2, 255 };
@@ -20,7 +21,7 @@ static int32_t scalar = -5;
 static struct cb_tensor all[] = {
 	{ "three", { CB_F32, 2, { 2, 3 }, three } },
 	{ "long", { CB_I64, 1, { 2 }, longs } },
-	{ "half", { CB_F16, 1, { 5 }, halves } },
+	{ "half", { CB_F16, 1, { 6 }, halves } },
 	{ "brain", { CB_BF16, 2, { 1, 2 }, brains } },
 	{ "bytes", { CB_U8, 1, { 3 }, bytes } },
 	{ "double", { CB_F64, 1, { 1 }, doubles } },	/* at an odd place */
@@ -72,7 +73,7 @@ round_trip(void)
 	    cb_safetensors_meta(f, "what") == NULL, "metadata too");
 	cb_array_to_f32(x, cb_safetensors_find(f, "half"));
 	ok(x[0] == 1 && x[1] == -2 && x[2] == 0x1p-24f && isinf(x[3]) &&
-	    x[4] == 0.333251953125f, "half precision");
+	    x[4] == 0.333251953125f && x[5] == 1023 * 0x1p-24f, "half precision");
 	cb_array_to_f32(x, cb_safetensors_find(f, "brain"));
 	ok(x[0] == 1 && x[1] == -3, "bfloat16");
 	cb_array_to_f32(x, cb_safetensors_find(f, "double"));
