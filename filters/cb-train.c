@@ -10,7 +10,8 @@
 
 static const char *config, *engine = "auto", *run = "run";
 static struct cb_strs sets;
-static int64_t threads, memory_mb = 4096, steps, init_stats, restore_every;
+static int64_t threads, memory_mb = 4096, steps, restore_every;
+static int64_t init_stats = -1;
 static int64_t checkpoint_every, log_every = 10;
 static const char *on_error = "skip";
 
@@ -29,7 +30,7 @@ static const struct cb_opt options[] = {
 	{ 0, "steps", CB_OPT_INT, &steps, "N",
 	    "optimiser steps [to the end of the stream]", 1, 1e12 },
 	{ 0, "init-stats", CB_OPT_INT, &init_stats, "N",
-	    "set the norms from the first N pictures [0]", 0, 1e6 },
+	    "set the norms from the first N pictures [init_stats]", 0, 1e6 },
 	{ 0, "restore-every", CB_OPT_INT, &restore_every, "N",
 	    "steps between restore points [a 20th]", 1, 1e12 },
 	{ 0, "checkpoint-every", CB_OPT_INT, &checkpoint_every, "N",
@@ -94,6 +95,8 @@ main(int argc, char **argv)
 	    .argc = argc, .argv = argv };
 	if (read_settings(&s) < 0)
 		return cb_complain();
+	if (init_stats < 0)
+		o.init_stats = s.init_stats;
 	rc = train(&s, &o);
 	cb_settings_clear(&s);
 	free(sets.at);

@@ -74,6 +74,11 @@ struct cb_settings {
 	double	 warmup_ratio;
 	double	 grad_norm;		/* -1: no clipping */
 	bool	 freeze_cnn;
+	/* Ours, for training from scratch.  cb-batch does the augmenting: the
+	 * pipelines take its options from here. */
+	int	 init_stats;		/* pictures that set the norms; 0: none */
+	int	 augment_shift;		/* pixels */
+	double	 augment_brightness;
 	/* initial weights, safetensors; "": none */
 	char	*e2e_weights_path, *bert_weights_path, *detectron2_weights_path;
 	struct cb_model_settings model;

@@ -1,0 +1,15 @@
+# What every pipeline begins with: a shell in which a filter that fails fails
+# the make, programs of this checkout first on PATH, no half-made files.
+SHELL := /bin/bash
+.SHELLFLAGS := -e -o pipefail -c
+.DELETE_ON_ERROR:
+.SUFFIXES:
+HERE := $(abspath $(dir $(lastword $(MAKEFILE_LIST)))/..)
+BIN ?= $(HERE)/build/bin
+export PATH := $(BIN):$(PATH)
+
+# $(call get,key,default): a value of the settings in CONFIG.
+get = $(shell jq -r '.$1 // $2' $(CONFIG))
+
+# $(call need,file,what it is): stops with a message where it is not there.
+need = $(if $(wildcard $1),,$(error $1 is missing: $2; see make -f $(firstword $(MAKEFILE_LIST)) help))
