@@ -120,7 +120,8 @@ main(int argc, char **argv)
 	j.stop = strcmp(on_error, "stop") == 0;
 	if (!j.stop && strcmp(on_error, "skip") != 0)
 		cb_usage("--on-error %s: must be skip or stop", on_error);
-	if (cb_intake_open(&j.in, argv + first, argc - first) < 0 ||
+	if (cb_intake_open(&j.in, argv + first, argc - first,
+	    cb_media_is_name) < 0 ||
 	    set_places(&j, &media) < 0 || cb_writer_open(&j.w, STDOUT_FILENO,
 	    cb_intake_header(j.in), argc, argv) < 0) {
 		rc = cb_complain();

@@ -103,7 +103,8 @@ main(int argc, char **argv)
 	    "file ...]");
 	j.plan.clips = (int)clips;
 	j.plan.frames = (int)frames;
-	if (cb_intake_open(&j.in, argv + first, argc - first) < 0) {
+	if (cb_intake_open(&j.in, argv + first, argc - first,
+	    cb_media_is_name) < 0) {
 		rc = cb_complain();
 		goto done;
 	}

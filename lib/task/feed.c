@@ -23,6 +23,7 @@ struct group {
 	int K, T;		/* 0: not looked over yet */
 	struct cb_array ids, mask;
 	char *bad;		/* why it cannot be used; NULL: it can */
+	bool marked;		/* the upstream said so */
 };
 
 struct cb_feed {
@@ -36,7 +37,9 @@ struct cb_feed {
 	const struct cb_vocab *vocab;
 	int K, T;		/* of the first good group; 0: none yet */
 	int64_t seq;		/* of the next batch made here */
-	int64_t skipped;
+	int64_t marked;		/* bad groups that carried their error: the
+				 * upstream has counted these */
+	int64_t skipped;	/* others */
 	bool ended;
 };
 
@@ -120,7 +123,9 @@ cb_feed_classes(const struct cb_feed *f)
 int64_t
 cb_feed_skipped(const struct cb_feed *f)
 {
-	return f->skipped + cb_reader_skipped(f->r);
+	int64_t upstream = cb_reader_skipped(f->r);
+
+	return f->skipped + (upstream > f->marked ? upstream : f->marked);
 }
 
 /* ---- pictures, of groups and batches ------------------------------------ */
@@ -242,6 +247,7 @@ look_for_error(struct group *g, const msgpack_object *map)
 		return;
 	if (cb_map_text(map, "error", &why) < 0)
 		why = cb_strf("it cannot be read");
+	g->marked = true;
 	blame(g, why);
 	free(why);
 }
@@ -422,7 +428,8 @@ judge(struct cb_feed *f, struct group *g)
 		cb_warn("%s; skipped", g->bad);
 	else
 		cb_warn("%s: %s; skipped", g->name, g->bad);
-	f->skipped++;
+	f->marked += g->marked;
+	f->skipped += !g->marked;
 	return 0;
 }
 

@@ -5,7 +5,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "media/media.h"
 #include "task/intake.h"
 #include "task/task.h"
 
@@ -41,39 +40,34 @@ add_file(struct cb_intake *in, char *path)
 }
 
 static int
-media_only(const struct dirent *e)
-{
-	return cb_media_is_name(e->d_name);
-}
-
-/* Media files of a directory, in the order of their bytes' values. */
-static int
 by_bytes(const struct dirent **a, const struct dirent **b)
 {
 	return strcmp((*a)->d_name, (*b)->d_name);
 }
 
+/* The wanted files of a directory, in the order of their bytes' values. */
 static int
-add_directory(struct cb_intake *in, const char *path)
+add_directory(struct cb_intake *in, const char *path, cb_intake_wants *wants)
 {
+	int n, i, before = in->files.n, rc = 0;
 	struct dirent **list;
-	int n, i, rc = 0;
 
-	if ((n = scandir(path, &list, media_only, by_bytes)) < 0)
+	if ((n = scandir(path, &list, NULL, by_bytes)) < 0)
 		return cb_fail(CB_EIO, "%s", path);
 	for (i = 0; i < n; i++) {
-		if (rc == 0)
+		if (rc == 0 && wants(list[i]->d_name))
 			rc = add_file(in, cb_strf("%s/%s", path,
 			    list[i]->d_name));
 		free(list[i]);
 	}
 	free(list);
-	return rc == 0 && n == 0 ? cb_fail(CB_EMISSING, "%s: no media files",
+	return rc == 0 && in->files.n == before ? cb_fail(CB_EMISSING, "%s: no media files",
 	    path) : rc;
 }
 
 static int
-open_operands(struct cb_intake *in, char *const *operands, int n)
+open_operands(struct cb_intake *in, char *const *operands, int n,
+    cb_intake_wants *wants)
 {
 	struct cb_list_options o = cb_list_defaults();
 	struct stat st;
@@ -86,7 +80,7 @@ open_operands(struct cb_intake *in, char *const *operands, int n)
 		if (is_annotation(operands[i]))
 			return cb_list_open(&in->list, operands[i], &o);
 		if ((stat(operands[i], &st) == 0 && S_ISDIR(st.st_mode) ?
-		    add_directory(in, operands[i]) :
+		    add_directory(in, operands[i], wants) :
 		    add_file(in, cb_strf("%s", operands[i]))) < 0)
 			return -1;
 	}
@@ -94,14 +88,15 @@ open_operands(struct cb_intake *in, char *const *operands, int n)
 }
 
 int
-cb_intake_open(struct cb_intake **out, char *const *operands, int n)
+cb_intake_open(struct cb_intake **out, char *const *operands, int n,
+    cb_intake_wants *wants)
 {
 	struct cb_intake *in;
 
 	if ((in = calloc(1, sizeof(*in))) == NULL)
 		return cb_fail(CB_ENOMEM, "input");
 	if ((n == 0 ? cb_reader_open(&in->reader, STDIN_FILENO, "stdin") :
-	    open_operands(in, operands, n)) < 0) {
+	    open_operands(in, operands, n, wants)) < 0) {
 		cb_intake_close(in);
 		return -1;
 	}

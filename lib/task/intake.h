@@ -10,8 +10,12 @@
 
 struct cb_intake;
 
+/* Is it worth taking this file of a directory? */
+typedef bool cb_intake_wants(const char *name);
+
 /* n operands; 0: stdin.  Operands are borrowed until close. */
-int	cb_intake_open(struct cb_intake **out, char *const *operands, int n);
+int	cb_intake_open(struct cb_intake **out, char *const *operands, int n,
+	    cb_intake_wants *wants);
 void	cb_intake_close(struct cb_intake *in);
 
 /* For cb_writer_open(); NULL: begin one.  Valid until close. */
