@@ -56,7 +56,7 @@ main(int argc, char **argv)
 	const struct cb_opt options[] = {
 		{ 'v', "vocab", CB_OPT_STR, &path, "FILE",
 		    "vocab.txt [the stream's own]", 0, 0 },
-		{ 'l', "max-len", CB_OPT_INT, &max_len, "N",
+		{ 'L', "max-len", CB_OPT_INT, &max_len, "N",
 		    "ids a text at most, [CLS] and [SEP] included [20]",
 		    2, 1 << 20 },
 		{ 0 }
@@ -64,7 +64,7 @@ main(int argc, char **argv)
 	char *why;
 	int rc = -1;
 
-	if (cb_options(argc, argv, options, "[-l length] [-v vocab.txt]") <
+	if (cb_options(argc, argv, options, "[-L length] [-v vocab.txt]") <
 	    argc)
 		cb_usage("takes no files: it reads standard input");
 	if (cb_reader_open(&r, STDIN_FILENO, "stdin") < 0 ||

@@ -49,7 +49,7 @@ same out.head in.head 'so is the header'
 is "$(jq -c 'select(.cb)|.provenance|map([.program,.args])' out.json)" \
     '[["me",[]],["cb-tokenize",[]]]' 'provenance grows'
 
-cb-tokenize -v vocab.txt -l 4 <in.cb >out.cb; is $? 0 'a vocabulary of its own'
+cb-tokenize -v vocab.txt -L 4 <in.cb >out.cb; is $? 0 'a vocabulary of its own'
 cb-dump <out.cb >out.json
 is "$(jq -c 'select(.cb)|.vocab' out.json)" \
     "$(jq -Rnc '[inputs]' vocab.txt)" 'goes into the header'
@@ -81,7 +81,7 @@ like err '^cb-tokenize: a.mp4: example 1: no question, text, caption or opt' \
     'names it'
 cb-dump <out.cb >out.json 2>err2; is $? 1 'those downstream see it'
 like err2 'a.mp4: example 1: no question' 'with the reason'
-cb-tokenize -l 1 <in.cb >out.cb 2>err; is $? 2 'no room for [CLS] and [SEP]'
+cb-tokenize -L 1 <in.cb >out.cb 2>err; is $? 2 'no room for [CLS] and [SEP]'
 cb-tokenize in.cb </dev/null >out.cb 2>err; is $? 2 'takes no operands'
 cb-tokenize </dev/null >out.cb 2>err; is $? 1 'an empty input'
 like err '^cb-tokenize: stdin: ' 'is named'
