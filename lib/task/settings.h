@@ -46,20 +46,17 @@ struct cb_settings {
 	int	 max_txt_len, max_img_size;
 	double	 img_pixel_mean[3], img_pixel_std[3];	/* RGB order */
 	char	*img_input_format;	/* "BGR": what the CNN is given */
+	/* For the filters upstream; the trainer takes what the stream has. */
 	double	 fps;
 	int	 num_frm;
 	char	*frm_sampling_strategy;
 	int	 train_n_clips, inference_n_clips;
-	bool	 random_sample_clips;
 	enum cb_set_agg score_agg_func;
 	int	 max_n_example_per_group;
-	int	 pixel_random_sampling_size;	/* 0: all grid cells */
 	/* training */
 	int	 train_batch_size, val_batch_size, gradient_accumulation_steps;
 	double	 num_train_epochs;
 	int64_t	 seed;
-	int	 num_valid, min_valid_steps;
-	double	 save_steps_ratio;
 	char	*optim;			/* "adamw" */
 	double	 betas[2];
 	double	 learning_rate, weight_decay, transformer_lr_mul;
