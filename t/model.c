@@ -1,0 +1,293 @@
+/* What the reference cases do not show of lib/model. */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "model/model.h"
+#include "tap.h"
+
+enum { B = 5, K = 2, F = 2, L = 7, S = 64, C = 6, P = B * K * F };
+
+static struct cb_array pictures[P];
+static int32_t counts[B] = { 1, 2, 0, 3, 1 }, ids[7 * L], mask[7 * L];
+static int32_t labels[7] = { 0, 1, 2, 3, 4, 5, 0 };
+static float soft[7 * C];
+
+static const struct cb_rng rng = { .seed = 1, .purpose = CB_RNG_DEMO };
+
+static struct cb_model_config
+config(void)
+{
+	struct cb_model_config c = { .image = S, .stem = 8, .width = 4,
+	    .res2 = 16, .blocks = { 1, 1, 1, 1 }, .hidden = 32, .layers = 2,
+	    .heads = 2, .inter = 64, .vocab = 50, .positions = 16, .types = 2,
+	    .rows = 4, .cols = 4, .labels = C, .loss = CB_LOSS_CE,
+	    .agg = CB_AGG_MEAN, .init_range = 0.1f,
+	    .mean = { 123.675f, 116.28f, 103.53f }, .std = { 1, 1, 1 } };
+
+	return c;
+}
+
+static struct cb_inputs
+make_inputs(void)
+{
+	struct cb_inputs in = { .B = B, .K = K, .F = F, .N = 7, .L = L,
+	    .pictures = pictures, .counts = counts, .ids = ids, .mask = mask,
+	    .labels = labels };
+	int64_t dim[3] = { 40, 50, 3 }, j;
+	int i;
+
+	for (i = 0; i < P; i++) {
+		if (pictures[i].data == NULL &&
+		    cb_array_init(&pictures[i], CB_U8, 3, dim) < 0)
+			abort();
+		for (j = 0; j < cb_array_count(&pictures[i]); j++)
+			((uint8_t *)pictures[i].data)[j] = (uint8_t)
+			    cb_rng_below(&rng, (uint32_t)(i * 6000 + j), 256);
+	}
+	for (i = 0; i < 7 * L; i++) {
+		mask[i] = i % L < 2 + i / L % 5;
+		ids[i] = mask[i] ? 1 + (int)cb_rng_below(&rng, i, 49) : 0;
+	}
+	for (i = 0; i < 7 * C; i++)
+		soft[i] = i % 5 == 0 ? 0.6f : 0;
+	return in;
+}
+
+static struct cb_model *
+make_model(struct cb_engine *e, const struct cb_model_config *c)
+{
+	struct cb_model *m;
+
+	if (cb_model_new(&m, e, c) < 0) {
+		printf("# %s\n", cb_error());
+		abort();
+	}
+	cb_model_init(m, 3);
+	cb_model_pack(m, true);
+	if (cb_model_calibrate(m, pictures, P) < 0)
+		abort();
+	return m;
+}
+
+/* Gradients and loss of one run; yours to free. */
+static float *
+gradients(struct cb_model *m, const struct cb_inputs *in, int64_t memory,
+    uint32_t step, float *loss)
+{
+	struct cb_engine *e = cb_model_engine(m);
+	int64_t bytes = cb_model_trainable(m) * (int64_t)sizeof(float);
+	float *g = malloc(bytes);
+
+	cb_model_memory(m, memory);
+	cb_model_zero_grads(m);
+	if (g == NULL || cb_model_train(m, in, 9, step, loss) < 0)
+		abort();
+	e->get(e, g, cb_model_grads(m), bytes);
+	e->sync(e);
+	return g;
+}
+
+static double
+distance(const float *a, const float *b, int64_t n)
+{
+	double d = 0, size = 0;
+	int64_t i;
+
+	for (i = 0; i < n; i++) {
+		d += ((double)a[i] - b[i]) * ((double)a[i] - b[i]);
+		size += (double)a[i] * a[i];
+	}
+	return sqrt(d / size);
+}
+
+static void
+test_parts(struct cb_engine *e, struct cb_model_config c, const char *name)
+{
+	struct cb_inputs in = make_inputs();
+	struct cb_model *m;
+	float whole, parts, *a, *b;
+	double d;
+
+	if (c.loss == CB_LOSS_BCE)
+		in.labels = soft;
+	m = make_model(e, &c);
+	a = gradients(m, &in, 0, 0, &whole);
+	b = gradients(m, &in, 1, 0, &parts);
+	d = distance(a, b, cb_model_trainable(m));
+	ok(d < 1e-5 && fabsf(whole - parts) < 1e-5f * fabsf(whole),
+	    "%s: one video at a time gives the same gradients (%.1e)", name, d);
+	free(a);
+	free(b);
+	cb_model_free(m);
+}
+
+static void
+test_threads(struct cb_model_config c)
+{
+	struct cb_inputs in = make_inputs();
+	struct cb_engine *e[2];
+	struct cb_model *m[2];
+	float loss[2], *g[2];
+	int i;
+
+	c.dropout = c.attention_dropout = 0.2f;
+	for (i = 0; i < 2; i++) {
+		if (cb_engine_open(&e[i], "cpu", i == 0 ? 1 : 3) < 0)
+			abort();
+		m[i] = make_model(e[i], &c);
+		g[i] = gradients(m[i], &in, 0, 4, &loss[i]);
+	}
+	ok(loss[0] == loss[1] && memcmp(g[0], g[1], sizeof(float) *
+	    cb_model_trainable(m[0])) == 0,
+	    "1 and 3 threads give the same bits");
+	free(g[1]);
+	g[1] = gradients(m[0], &in, 0, 4, &loss[1]);
+	ok(memcmp(g[0], g[1], sizeof(float) * cb_model_trainable(m[0])) == 0,
+	    "so does the same step again, dropout included");
+	free(g[1]);
+	g[1] = gradients(m[0], &in, 0, 5, &loss[1]);
+	ok(loss[0] != loss[1], "another step has other dropout masks");
+	for (i = 0; i < 2; i++) {
+		free(g[i]);
+		cb_model_free(m[i]);
+		e[i]->free(e[i]);
+	}
+}
+
+/* The first residual block's output has unit variances, so a step can learn. */
+static void
+test_calibrate(struct cb_engine *e)
+{
+	struct cb_model_config c = config();
+	struct cb_model *m = make_model(e, &c);
+	int i = cb_model_find(m,
+	    "cnn.feature.backbone.stem.conv1.norm.running_var");
+	float var[8], mean[8];
+
+	cb_model_get(m, i, var);
+	cb_model_get(m, i - 1, mean);
+	ok(var[0] > 0 && var[0] != 1 && mean[0] != 0,
+	    "norm statistics come from the pictures");
+	cb_model_free(m);
+}
+
+static void
+test_scores(struct cb_engine *e)
+{
+	struct cb_model_config c = config();
+	struct cb_inputs in = make_inputs(), one = in;
+	struct cb_model *m = make_model(e, &c);
+	float all[7 * C], single[C];
+	int b = 3, first = 3;		/* the fourth video, its first text */
+
+	if (cb_model_score(m, &in, all, NULL) < 0)
+		abort();
+	one.B = 1;
+	one.N = 1;
+	one.pictures = pictures + b * K * F;
+	one.counts = (int32_t[]){ 1 };
+	one.ids = ids + first * L;
+	one.mask = mask + first * L;
+	if (cb_model_score(m, &one, single, NULL) < 0)
+		abort();
+	ok(distance(all + first * C, single, C) < 1e-5,
+	    "scores do not depend on what else is in the batch");
+	one.counts = (int32_t[]){ 0 };
+	one.N = 0;
+	ok(cb_model_score(m, &one, single, NULL) == 0, "no texts, no scores");
+	cb_model_free(m);
+}
+
+static void
+test_refusals(struct cb_engine *e)
+{
+	struct cb_model_config c = config();
+	struct cb_inputs in = make_inputs();
+	struct cb_model *m = make_model(e, &c), *no;
+	struct cb_array narrow = { CB_U8, 3, { 1, 1000, 3 }, pictures[0].data };
+	float loss;
+
+	ids[0] = 50;
+	ok(cb_model_train(m, &in, 0, 0, &loss) < 0 &&
+	    strstr(cb_error(), "token id 50") != NULL,
+	    "an id beyond the vocabulary: %s", cb_error());
+	ids[0] = 1;
+	labels[2] = C;
+	ok(cb_model_train(m, &in, 0, 0, &loss) < 0 &&
+	    strstr(cb_error(), "label 6") != NULL,
+	    "a label beyond the classes: %s", cb_error());
+	labels[2] = 2;
+	in.pictures = &narrow;
+	in.B = in.K = in.F = 1;
+	ok(cb_model_train(m, &in, 0, 0, &loss) < 0 &&
+	    strstr(cb_error(), "too narrow") != NULL,
+	    "a picture that shrinks to nothing: %s", cb_error());
+	c.heads = 3;
+	ok(cb_model_new(&no, e, &c) < 0, "heads that do not divide: %s",
+	    cb_error());
+	c = config();
+	c.rows = 0;
+	ok(cb_model_new(&no, e, &c) < 0, "a grid without rows: %s",
+	    cb_error());
+	c = config();
+	c.loss = CB_LOSS_BCE;
+	c.agg = CB_AGG_LSE;
+	ok(cb_model_new(&no, e, &c) < 0, "lse with bce: %s", cb_error());
+	cb_model_free(m);
+}
+
+/* Frozen weights are not among the trainable, and their part keeps nothing:
+ * the result is that of the unfrozen model. */
+static void
+test_frozen(struct cb_engine *e)
+{
+	struct cb_model_config c = config();
+	struct cb_inputs in = make_inputs();
+	struct cb_model *m = make_model(e, &c), *f;
+	int64_t all = cb_model_trainable(m);
+	float a, b;
+
+	free(gradients(m, &in, 0, 0, &a));
+	c.freeze_at = 3;
+	f = make_model(e, &c);
+	free(gradients(f, &in, 0, 0, &b));
+	ok(cb_model_trainable(f) < all && cb_model_count(f) ==
+	    cb_model_count(m), "what is frozen does not train");
+	ok(fabsf(a - b) < 1e-5f, "and gives the same loss");
+	cb_model_free(f);
+	c.freeze_cnn = true;
+	f = make_model(e, &c);
+	free(gradients(f, &in, 0, 0, &b));
+	ok(fabsf(a - b) < 1e-5f, "so does a frozen CNN");
+	cb_model_free(f);
+	cb_model_free(m);
+}
+
+int
+main(void)
+{
+	struct cb_model_config c = config();
+	struct cb_engine *e;
+	int i;
+
+	if (cb_engine_open(&e, "cpu", 0) < 0)
+		abort();
+	plan(18);
+	make_inputs();
+	test_parts(e, c, "mean");
+	c.agg = CB_AGG_LSE;
+	test_parts(e, c, "lse");
+	c.agg = CB_AGG_MAX;
+	c.loss = CB_LOSS_BCE;
+	test_parts(e, c, "bce");
+	test_threads(config());
+	test_calibrate(e);
+	test_scores(e);
+	test_refusals(e);
+	test_frozen(e);
+	e->free(e);
+	for (i = 0; i < P; i++)
+		cb_array_clear(&pictures[i]);
+	return done();
+}
