@@ -131,7 +131,9 @@ sync_parent(const char *path)
 int
 cb_file_commit(struct cb_file *f)
 {
-	bool bad = fflush(f->fp) != 0 || fsync(fileno(f->fp)) != 0;
+	/* An earlier write that failed is not failed again by fflush(). */
+	bool bad = ferror(f->fp) != 0 || fflush(f->fp) != 0 ||
+	    fsync(fileno(f->fp)) != 0;
 	int saved = errno;
 
 	if (fclose(f->fp) != 0 && !bad) {
