@@ -2,7 +2,6 @@
  * cb-vocab: a WordPiece vocabulary from the texts of annotation files, for
  * those who train from scratch.
  */
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 

@@ -2,7 +2,6 @@
  * tokens VOCAB FILE: prints the ids of each line of FILE, [CLS] and [SEP]
  * included.  Only \n ends a line.  With -m N lines are cut to N ids.
  */
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>

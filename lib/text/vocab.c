@@ -2,7 +2,6 @@
  * A vocabulary: token texts by id, and ids by token through a hash table with
  * open addressing.  Read from vocab.txt or a header, never changed after.
  */
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
