@@ -5,6 +5,7 @@ programs=$(cd "$TOP/filters" && ls *.c | sed 's/\.c$//')
 n=$(echo "$programs" | wc -l)
 plan $((4 * n + 1))
 base 2>base.err >base.out; s=$?
+[ "1..$(grep -c ^ok base.out)" = "$(head -n 1 base.out)" ] || s=1
 grep '^not ok' base.out base.err | diag
 ok $s "base: $(grep -c '^ok' base.out) checks in C"
 for p in $programs; do

@@ -258,7 +258,7 @@ test_errors(void)
 int
 main(void)
 {
-	plan(36);
+	plan(35);
 	test_philox();
 	test_pool();
 	test_files();
