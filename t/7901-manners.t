@@ -5,8 +5,10 @@ import glob
 import os
 import pty
 import signal
+import struct
 import subprocess
 import tempfile
+import zlib
 
 TOP = os.path.abspath(os.path.join(os.path.dirname(__file__), ".."))
 BIN = os.path.join(os.environ.get("CB_BUILD", os.path.join(TOP, "build")),
@@ -14,9 +16,11 @@ BIN = os.path.join(os.environ.get("CB_BUILD", os.path.join(TOP, "build")),
 PROGRAMS = sorted(os.path.basename(p)[:-2] for p in
                   glob.glob(os.path.join(TOP, "filters", "*.c")))
 # Programs that write a stream, and what makes them.
-WRITERS = {"cb-list": ["a.jsonl"], "cb-decode": ["a.jsonl"],
+WRITERS = {"cb-list": ["a.jsonl"], "cb-decode": ["a.png"],
            "cb-sample": [], "cb-tokenize": [], "cb-batch": []}
-LONG = dict(WRITERS, **{"cb-dump": [], "cb-vocab": ["-m1", "a.jsonl"]})
+# All of these write more than a pipe holds.
+LONG = dict(WRITERS, **{"cb-dump": [],
+                        "cb-vocab": ["-m1", "-s30000", "a.jsonl"]})
 READERS = ["cb-decode", "cb-sample", "cb-tokenize", "cb-batch", "cb-dump"]
 count = 0
 
@@ -92,7 +96,19 @@ def cut(p):
        "%s: a stream without eos is an error" % p, got.stderr)
 
 
+def write_png(path, side):
+    def chunk(kind, data):
+        return (struct.pack(">I", len(data)) + kind + data +
+                struct.pack(">I", zlib.crc32(kind + data)))
+    with open(path, "wb") as f:
+        f.write(b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", struct.pack(
+            ">IIBBBBB", side, side, 8, 2, 0, 0, 0)) +
+            chunk(b"IDAT", zlib.compress(bytes((3 * side + 1) * side))) +
+            chunk(b"IEND", b""))
+
+
 def make_data():
+    write_png("a.png", 300)
     with open("a.jsonl", "w") as f:
         for i in range(4000):
             f.write('{"question_id": %d, "image_id": "i%d", "question": '
@@ -107,9 +123,9 @@ def make_data():
                '"index":0,"pts":0.0}')
     end = '{"end":{"pictures":1,"error":null}}'
     eos = '{"eos":{"groups":%d,"skipped":0,"error":null}}'
-    groups = sum([[group % (i, i), picture % i, end] for i in range(200)], [])
+    groups = sum([[group % (i, i), picture % i, end] for i in range(600)], [])
     for name, lines in {
-            "long.cb": [header] + groups + [eos % 200],
+            "long.cb": [header] + groups + [eos % 600],
             "short.cb": [header] + groups[:3] + [eos % 1],
             "cut.cb": [header] + groups[:3]}.items():
         with open(name, "wb") as f:
