@@ -38,7 +38,8 @@ def options_of_page(text):
         if not line.startswith(".It Fl"):
             continue
         flags = re.findall(r"Fl (\S+)", line)
-        found["/".join("-" + f for f in flags)] = bool(re.search(r" (Ar|Cm) ", line))
+        name = "/".join("-" + f for f in flags)
+        found[name] = bool(re.search(r" (Ar|Cm) ", line))
     return found
 
 
