@@ -128,10 +128,21 @@ softmax(float *s, int n, float scale)
 	return top + logf(all);
 }
 
-static int64_t
-draws(const struct job *j, int row, int head)
+/* Factors of the dropout of one head of n rows from lo on, then of row i. */
+static void
+draw(const struct job *j, float *f, int lo, int head, int n, int np)
 {
-	return ((int64_t)row * j->A + head) * j->longest;
+	cpu_drop_rows(f, np + 16, n, n, ((int64_t)lo * j->A + head) *
+	    j->longest, (int64_t)j->A * j->longest, j->drop);
+}
+
+static const float *
+drawn(const struct job *j, const float *f, int lo, int head, int i, int np)
+{
+	uint32_t u = (uint32_t)(((int64_t)(lo + i) * j->A + head) *
+	    j->longest);
+
+	return f + i * (np + 16) + u % 4;
 }
 
 static void
@@ -144,18 +155,21 @@ fwd_task(void *arg, int task, int thread)
 	const float *q = j->qkv + lo * ld + head * w;
 	float *kt = j->u->own[thread], *s = kt + (int64_t)w * np;
 	float *f = s + (int64_t)n * np, *row;
+	const float *fi;
 
 	turn(kt, q + j->D, ld, n, w, np);
 	product(s, np, q, ld, 1, kt, np, n, np, w);
+	if (drops(j->drop))
+		draw(j, f, lo, head, n, np);
 	for (i = 0; i < n; i++) {
 		row = s + (int64_t)i * np;
 		j->lse[(int64_t)(lo + i) * j->A + head] = softmax(row, n,
 		    1 / sqrtf(w));
 		if (!drops(j->drop))
 			continue;
-		cpu_drop_factors(f, n, draws(j, lo + i, head), j->drop);
+		fi = drawn(j, f, lo, head, i, np);
 		for (k = 0; k < n; k++)
-			row[k] *= f[k];
+			row[k] *= fi[k];
 	}
 	product(j->o + (int64_t)lo * j->D + head * w, j->D, s, np, 1,
 	    q + 2 * j->D, ld, n, w, n);
@@ -166,8 +180,8 @@ job_run(struct job *j, cb_pool_fn *fn, int S, int matrices)
 {
 	j->w = j->D / j->A;
 	j->np = (j->longest + 15) / 16 * 16;
-	if (S == 0 || cpu_own(j->u, (int64_t)sizeof(float) * j->np *
-	    (matrices * ((int64_t)j->w + j->longest) + 1)) < 0)
+	if (S == 0 || cpu_own(j->u, (int64_t)sizeof(float) * (j->np + 16) *
+	    (matrices * ((int64_t)j->w + j->longest) + j->longest)) < 0)
 		return -1;
 	cpu_run(j->u, fn, j, S * j->A);
 	return 0;
@@ -226,15 +240,14 @@ bwd_task(void *arg, int task, int thread)
 	turn(vt, q + 2 * D, ld, n, w, np);
 	product(s, np, q, ld, 1, kt, np, n, np, w);
 	product(dp, np, d_o, D, 1, vt, np, n, np, w);
-	for (i = 0; i < n; i++) {
-		if (drops(j->drop))
-			cpu_drop_factors(f, n, draws(j, lo + i, head), j->drop);
+	if (drops(j->drop))
+		draw(j, f, lo, head, n, np);
+	for (i = 0; i < n; i++)
 		row_bwd(j, s + (int64_t)i * np, dp + (int64_t)i * np,
-		    drops(j->drop) ? f : NULL, n,
+		    drops(j->drop) ? drawn(j, f, lo, head, i, np) : NULL, n,
 		    j->lse[(int64_t)(lo + i) * j->A + head],
 		    dot(d_o + (int64_t)i * D, j->o_in + at + (int64_t)i * D,
 		    w));
-	}
 	product(dq, ld, dp, np, 1, q + D, ld, n, w, n);
 	product(dq + D, ld, dp, 1, np, q, ld, n, w, n);
 	product(dq + 2 * D, ld, s, 1, np, d_o, D, n, w, n);

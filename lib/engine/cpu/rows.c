@@ -9,19 +9,19 @@
 #define LANES 16
 
 /*
- * Words 4 block .. 4 block + 63 of r; block numbers have 30 bits.  The words of
- * the state sit in 64-bit lanes, whose upper halves are ignored, since machines
+ * The four words each of LANES blocks of r.  The words of the state sit in 64-bit lanes, whose upper halves are ignored, since machines
  * multiply 32 by 32 bits to 64 in such lanes: 0.4 ns a draw instead of 3.
  */
 static void
-draw(uint32_t out[4 * LANES], const struct cb_rng *r, uint32_t block)
+draw(uint32_t out[4 * LANES], const struct cb_rng *r,
+    const uint32_t block[LANES])
 {
 	uint64_t a[LANES], b[LANES], c[LANES], d[LANES], p, q;
 	uint64_t k0 = (uint32_t)r->seed, k1 = (uint32_t)(r->seed >> 32);
 	int i, round;
 
 	for (i = 0; i < LANES; i++) {
-		a[i] = (block + i) & 0x3fffffff;
+		a[i] = block[i];
 		b[i] = r->seq;
 		c[i] = r->epoch;
 		d[i] = r->purpose;
@@ -48,18 +48,58 @@ draw(uint32_t out[4 * LANES], const struct cb_rng *r, uint32_t block)
 	}
 }
 
+/* Factors of dropout for LANES blocks. */
+static void
+factors(float f[4 * LANES], const struct cb_drop *d,
+    const uint32_t block[LANES])
+{
+	uint32_t u[4 * LANES], limit = drop_limit(d);
+	float scale = drop_scale(d);
+	int k;
+
+	draw(u, &d->rng, block);
+	for (k = 0; k < 4 * LANES; k++)
+		f[k] = u[k] < limit ? 0 : scale;
+}
+
+/* Numbers of draws have 32 bits, so those of blocks have 30 and wrap. */
 void
 cpu_drop_factors(float *f, int n, int64_t i, const struct cb_drop *d)
 {
-	uint32_t u[4 * LANES], limit = drop_limit(d), block = (uint32_t)i / 4;
-	float scale = drop_scale(d);
+	uint32_t block[LANES], first = (uint32_t)i / 4;
 	int skip = (uint32_t)i % 4, k, m;
+	float some[4 * LANES];
 
-	for (; n > 0; n -= m, f += m, skip = 0, block += LANES) {
-		draw(u, &d->rng, block);
+	for (; n > 0; n -= m, f += m, skip = 0, first += LANES) {
+		for (k = 0; k < LANES; k++)
+			block[k] = (first + k) & 0x3fffffff;
+		factors(some, d, block);
 		m = 4 * LANES - skip < n ? 4 * LANES - skip : n;
-		for (k = 0; k < m; k++)
-			f[k] = u[skip + k] < limit ? 0 : scale;
+		memcpy(f, some + skip, sizeof(*f) * m);
+	}
+}
+
+void
+cpu_drop_rows(float *f, int64_t ld, int rows, int n, int64_t i,
+    int64_t stride, const struct cb_drop *d)
+{
+	uint32_t block[LANES] = { 0 }, u;
+	float some[4 * LANES], *to[LANES];
+	int r, b, k, have = 0;
+
+	for (r = 0; r < rows; r++) {
+		u = (uint32_t)(i + r * stride);
+		for (b = 0; b < (int)(u % 4 + n + 3) / 4; b++) {
+			block[have] = (u / 4 + b) & 0x3fffffff;
+			to[have++] = f + r * ld + 4 * b;
+			if (have < LANES && (r < rows - 1 ||
+			    b < (int)(u % 4 + n + 3) / 4 - 1))
+				continue;
+			factors(some, d, block);
+			for (k = 0; k < have; k++)
+				memcpy(to[k], some + 4 * k, 4 * sizeof(*f));
+			have = 0;
+		}
 	}
 }
 
