@@ -57,6 +57,7 @@ struct video {
 	int64_t	 counted;	/* frames that came out since the start */
 	int64_t	 index, pts;	/* of frame */
 	char	*damage;
+	char	*hint;		/* what FFmpeg complained of while opening */
 };
 
 static AVStream *
@@ -172,6 +173,9 @@ open_file(struct video *v)
 	/* a playlist must not open other files */
 	v->fmt->protocol_whitelist = av_strdup("none");
 	rc = avformat_open_input(&v->fmt, NULL, NULL, NULL);
+	if (rc == AVERROR_INVALIDDATA && av_log_count() == 0)
+		return cb_fail(CB_EFORMAT, "%s: neither a video nor a picture",
+		    v->name);
 	if (av(rc, v->name) < 0 || av(find_streams(v), v->name) < 0)
 		return -1;
 	if (choose_stream(v) < 0 || open_decoder(v) < 0)
@@ -180,6 +184,8 @@ open_file(struct video *v)
 	v->counted = 0;
 	v->drained = false;
 	v->fresh = true;
+	if (v->hint == NULL && av_log_first()[0] != '\0')
+		v->hint = cb_strf("%s", av_log_first());
 	av_log_clear();
 	return 0;
 }
@@ -835,6 +841,19 @@ fill_info(struct video *v)
 	}
 }
 
+/* A file that was cut often says nothing else.  Counts in headers are off by
+ * one now and then, so a tenth must be missing. */
+static void
+check_whole(struct video *v)
+{
+	int64_t says = v->info->header_frames;
+
+	if (v->damage == NULL && v->npackets > 0 &&
+	    (double)v->npackets < 0.9 * (double)says && says > 1)
+		v->damage = cb_strf("holds %d of the %lld frames that its "
+		    "header states", v->npackets, (long long)says);
+}
+
 int
 video_open(struct video **out, struct input *in, const char *name,
     const struct cb_media_limits *limits, struct cb_media_info *info)
@@ -867,13 +886,15 @@ video_open(struct video **out, struct input *in, const char *name,
 	if (list_packets(v) < 0 || list_times(v) < 0)
 		goto done;
 	info->image = is_image(v);
+	if (!info->image)
+		check_whole(v);
 	if (!v->exact && !info->image && list_by_decoding(v) < 0)
 		goto done;
 	info->duration_s = info->image ? 0 :
 	    span(info) * info->tb_num / info->tb_den;
 	if (info->frames == 0) {
 		cb_fail(CB_EFORMAT, "%s: %s", name, v->damage != NULL ?
-		    v->damage : av_log_first()[0] != '\0' ? av_log_first() :
+		    v->damage : v->hint != NULL ? v->hint :
 		    "holds no picture");
 		goto done;
 	}
@@ -898,6 +919,7 @@ video_close(struct video *v)
 	av_frame_free(&v->frame);
 	free(v->packets);
 	free(v->damage);
+	free(v->hint);
 	free(v->name);
 	free(v);
 }

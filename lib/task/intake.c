@@ -185,12 +185,14 @@ cb_intake_skipped(const struct cb_intake *in)
 int64_t
 cb_intake_groups(const struct cb_intake *in)
 {
-	int64_t n = 0;
+	const msgpack_object *n;
 
 	if (in->list != NULL)
 		return cb_list_groups(in->list);
 	if (in->reader == NULL)
 		return in->files.n;
-	return cb_map_int(&cb_reader_header(in->reader)->root, "groups",
-	    &n) < 0 ? 0 : n;
+	/* not by cb_map_int(), which would replace a message yet to be told */
+	n = cb_map_get(&cb_reader_header(in->reader)->root, "groups");
+	return n != NULL && n->type == MSGPACK_OBJECT_POSITIVE_INTEGER &&
+	    n->via.u64 < INT64_MAX ? (int64_t)n->via.u64 : 0;
 }
