@@ -365,11 +365,14 @@ annotation_answers(const struct annotation *a)
 	size_t n = json_object_size(a->counts), i = 0;
 	struct answer *all = calloc(n + 1, sizeof(*all));
 	json_t *list = json_array(), *count;
+	const char *name;
 
 	if (all == NULL)
 		abort();
-	json_object_foreach(a->counts, all[i].name, count)
+	json_object_foreach(a->counts, name, count) {
+		all[i].name = name;
 		all[i++].count = json_integer_value(count);
+	}
 	qsort(all, n, sizeof(*all), by_count);
 	for (i = 0; i < n; i++)
 		json_array_append_new(list, json_string_nocheck(all[i].name));

@@ -1,0 +1,162 @@
+#!/bin/bash
+# cb-list: annotation jsonl to groups.
+. "$(dirname "$0")/lib.sh"; plan 52
+
+# 7 media with 1 to 7 texts, interleaved; answers a.. d
+for t in 1 2 3 4 5 6 7; do
+	for m in $(seq "$t" 7); do
+		a=$(echo "$((m * t % 4))" | tr 0123 abcd)
+		echo "{\"question\": \"is it $m?\", \"answer\": \"$a\"," \
+		    "\"video_id\": \"m$m\", \"answer_type\": \"what\"," \
+		    "\"mine\": [$t, null]}"
+	done
+done >q.jsonl
+list() { cb-list "$@" | cb-dump; }
+groups() { list "$@" | jq -c '.group | select(. != null)'; }
+
+cb-list q.jsonl >a.cb; is $? 0 'lists'
+list q.jsonl | head -n 1 >h
+is "$(jq -c '[.task,.split,.epochs,.groups,.epoch_groups,.examples,.seed,.base]' h)" \
+    '["open_qa","train",1,7,7,28,0,"."]' 'the header tells what comes'
+is "$(jq -r .annotations h)" "$(sha256sum <q.jsonl | cut -d' ' -f1)" \
+    'and the hash of the annotations'
+is "$(jq -c .answers h)" '["a","c","b","d"]' \
+    'answers by frequency, ties by name'
+is "$(jq -c '.vocab[:5]' h)" '["[PAD]","[UNK]","[CLS]","[SEP]","[MASK]"]' \
+    'a vocabulary is made'
+list q.jsonl >d
+is "$(tail -n 1 d | jq -c .eos)" '{"groups":7,"skipped":0,"error":null}' 'eos'
+is "$(jq -c 'select(.end) | .end' d | sort -u)" '{"pictures":0,"error":null}' \
+    'every group has its end'
+is "$(groups q.jsonl | jq -s 'map(.examples | length) | sort | join(" ")')" \
+    '"1 2 3 4 5 6 7"' 'all texts of a medium are in one group'
+is "$(groups q.jsonl | jq -c 'select(.media == "m2") | .examples')" \
+    '[{"id":1,"question":"is it 2?","answer":"c","video_id":"m2","answer_type":"what","mine":[1,null],"label":1},{"id":7,"question":"is it 2?","answer":"a","video_id":"m2","answer_type":"what","mine":[2,null],"label":0}]' \
+    'examples keep their keys, get id and label, stay in order'
+is "$(groups q.jsonl --split eval | jq -r .media | tr '\n' ' ')" \
+    'm1 m2 m3 m4 m5 m6 m7 ' 'eval: order of first appearance'
+is "$(list q.jsonl --split eval | head -n 1 | jq -c '[.split,.answers,.vocab]')" \
+    '["eval",null,null]' 'eval makes no lists up'
+list q.jsonl --no-shuffle | jq -r '.group.media // empty' | tr '\n' ' ' >o
+is "$(cat o)" 'm1 m2 m3 m4 m5 m6 m7 ' '--no-shuffle: the same'
+
+# order and epochs
+list -e 3 q.jsonl >e3
+is "$(head -n 1 e3 | jq .groups)" 21 'three epochs, three times the groups'
+is "$(jq -c '.group // empty | [.seq,.epoch]' e3 | tr -d '\n' | cut -c1-42)" \
+    '[0,0][1,0][2,0][3,0][4,0][5,0][6,0][7,1][8' 'numbered through'
+for e in 0 1 2; do
+	jq -r ".group // empty | select(.epoch == $e) | .media" e3 >m$e
+done
+cmp -s m0 m1; a=$?; cmp -s m1 m2; is "$a $?" '1 1' 'each epoch has its order'
+sort m0 >s0; sort m2 >s2; same s0 s2 'of the same media'
+cb-list -e 3 q.jsonl >b1; cb-list -e 3 q.jsonl >b2
+same b1 b2 'the same command gives the same bytes'
+list -e 3 -s 8 q.jsonl | jq -r '.group.media // empty' >s8
+jq -r '.group.media // empty' e3 >s0
+cmp -s s0 s8; is $? 1 'another seed, another order'
+
+# chunks
+is "$(groups -g 3 q.jsonl | jq -s 'map(.examples | length) | unique[]')" 3 \
+    'training: all chunks are full'
+is "$(groups -g 3 q.jsonl | wc -l)" 12 'as many as are needed'
+groups -g 3 q.jsonl | jq -c 'select(.media == "m4") | .examples[].id' |
+    sort -n | uniq >ids
+groups --split eval q.jsonl |
+    jq -c 'select(.media == "m4") | .examples[].id' | sort -n >all
+same ids all 'every text is in a chunk of its medium'
+is "$(groups -g 3 --split eval q.jsonl |
+    jq -s -c 'map(select(.media == "m7") | [.examples[].id])')" \
+    '[[6,12,17],[21,24,26],[27]]' 'eval: nothing is filled up'
+list -g 3 -e 4 q.jsonl | jq -c '.group // empty | select(.media == "m1") |
+    [.examples[].id]' | sort -u >fill
+is "$(cat fill)" '[0,0,0]' 'a single text fills its chunk'
+list -g 4 -e 9 q.jsonl | jq -c '.group // empty | select(.media == "m2") |
+    [.examples[2:][].id]' | sort -u | wc -l >fill
+[ "$(cat fill)" -gt 1 ]; ok $? 'what fills up is drawn anew each epoch'
+is "$(list -g 3 q.jsonl | head -n 1 | jq .examples)" 36 'and counted'
+
+# shards and skip
+groups -e 3 -g 2 q.jsonl >all
+for i in 0 1 2 3; do groups -e 3 -g 2 --shard $i/4 q.jsonl; done |
+    jq -s -c 'sort_by(.seq)[]' >shards
+same all shards 'shards are a partition of the stream'
+cb-list -e 3 -g 2 --shard 1/4 q.jsonl >sh
+is "$(cb-dump <sh | head -n 1 | jq .groups)" \
+    "$(cb-dump <sh | jq -c '.group // empty' | wc -l)" 'the header counts them'
+groups -e 3 -g 2 --skip 17 q.jsonl >tail1
+tail -n +18 all >tail2; same tail1 tail2 '--skip gives the tail'
+groups -e 3 -g 2 --shard 2/3 q.jsonl | tail -n +6 >tail1
+groups -e 3 -g 2 --shard 2/3 --skip 5 q.jsonl >tail2
+same tail1 tail2 'of a shard too'
+list --skip 99 q.jsonl >none
+is "$(head -n 1 none | jq .groups) $(wc -l <none)" '0 2' \
+    'skipping all leaves an empty stream'
+
+# answers and vocabulary
+mkdir own; cp q.jsonl own
+echo '{"d": 0, "c": 1, "b": 2, "a": 3}' >own/ans2label.json
+is "$(list own/q.jsonl | head -n 1 | jq -c '[.answers,.base]')" \
+    '[["d","c","b","a"],"own"]' 'ans2label.json beside the file is found'
+printf '[PAD]\n[UNK]\n[CLS]\n[SEP]\nis\n' >own/vocab.txt
+is "$(list own/q.jsonl | head -n 1 | jq -c .vocab)" \
+    '["[PAD]","[UNK]","[CLS]","[SEP]","is"]' 'so is vocab.txt'
+echo '["a", "b", "c", "d", "e"]' >list.json
+is "$(list -a list.json own/q.jsonl | head -n 1 | jq -c .answers)" \
+    '["a","b","c","d","e"]' '-a FILE, a list'
+echo '{"a": 0, "b": 1, "c": 2}' >few.json
+cb-list -a few.json q.jsonl >out 2>err; is $? 1 'a label not in the list'
+like err '^cb-list: q.jsonl:3: "d" is not in the answer list$' 'is named'
+is "$(wc -c <out)" 0 'before anything is written'
+cb-list --split eval -a few.json q.jsonl 2>err >out; is $? 0 'in eval it is not an error'
+like err 'cb-list: q.jsonl: 4 answers are not in the answer list, such as "d"' 'but told'
+is "$(cb-dump <out | jq -s -c 'map(.group.examples // empty | .[] |
+    select(.answer == "d") | .label) | unique')" '[null]' 'and no label'
+echo '{"a": 0, "b": 2}' >bad.json
+cb-list -a bad.json q.jsonl 2>err >out; is $? 1 'a gap in the labels'
+like err 'bad.json: the label of "b" is not an integer from 0 to 1' 'is named'
+
+# VQA
+cat >v.jsonl <<'X'
+{"question": "q", "image_id": "i1", "question_id": 70, "labels": {"yes": 1.0, "no": 0.5}, "answer_type": "yes/no"}
+
+{"question": "r", "image_id": 12, "question_id": 71, "labels": {"yes": 0.3}}
+X
+is "$(groups --split eval -a <(echo '{"no": 0, "yes": 1}') v.jsonl |
+    jq -c '[.media, .examples[0].id, .examples[0].labels]' | tr -d '\n')" \
+    '["i1",70,[[0,0.5],[1,1]]]["12",71,[[1,0.3]]]' \
+    'vqa: scores by label, ids of the annotation'
+
+# what is wrong
+bad() { # LINE MESSAGE NAME
+	{ head -n 2 q.jsonl; echo "$1"; } >bad.jsonl
+	cb-list bad.jsonl >out 2>err; local s=$?
+	[ $s -eq 1 ] && [ ! -s out ] && [ "$(wc -l <err)" -eq 1 ] &&
+	    grep -qE -- "^cb-list: $2" err; s=$?
+	[ $s -eq 0 ] || diag <err
+	ok $s "$3"
+}
+bad 'hello' 'bad.jsonl:3: not JSON' 'a line that is not JSON'
+bad '{"question": "q", "answer": "a"}' \
+    'bad.jsonl:3: key "gif_name" is missing' 'a missing medium'
+bad '{"video_id": "v", "answer": "a"}' \
+    'bad.jsonl:3: key "question" is missing' 'a missing question'
+bad '{"video_id": "v", "question": "q"}' \
+    'bad.jsonl:3: key "answer" is missing, which training needs' 'no answer'
+bad '{"video_id": "v", "question": 3, "answer": "a"}' \
+    'bad.jsonl:3: key "question" is not a text' 'a question that is a number'
+: >empty.jsonl
+cb-list empty.jsonl >out 2>err
+is "$? $(cat err)" '1 cb-list: empty.jsonl: no examples in it' 'an empty file'
+cb-list gone.jsonl >out 2>err
+is "$? $(cat err)" '1 cb-list: gone.jsonl: No such file or directory' \
+    'a missing file'
+{ cat v.jsonl; head -n 1 v.jsonl; } >twice.jsonl
+cb-list --split eval twice.jsonl 2>err >out; s=$?
+is "$s $(cat err)" '1 cb-list: twice.jsonl:4: the id 70 is that of line 1 too' \
+    'an id twice, in eval'
+cb-list twice.jsonl 2>err >out
+is $? 0 'but training does not mind'
+echo '{"what": 1}' >x.jsonl; cb-list x.jsonl 2>err >out; s=$?
+[ $s -eq 1 ] && grep -q '^cb-list: x.jsonl:1: .*no known task' err
+ok $? 'keys of no known task'
