@@ -1,13 +1,14 @@
 /*
  * The backward passes of an engine against finite differences of its forward
- * passes.  For random weights g of the outputs, L = sum g y, and for coordinates
- * of each input
+ * passes.  For random weights g of the outputs, L = sum g y, and for
+ * coordinates of each input
  *
  *	(L(x + h) - L(x - h)) / 2h = dx
  *
- * up to h^2 times the third derivative and the rounding of y divided by h; with h
- * = 2^-5 and numbers about 1 both stay below 2e-3 of the largest gradient.  Where
- * a formula has a kink, inputs keep away from it by more than h.
+ * up to h^2 times the third derivative and the rounding of y divided by h;
+ * with h = 2^-5 and numbers about 1 both stay below 2e-3 of the largest
+ * gradient.  Where a formula has a kink, inputs keep away from it by more than
+ * h.
  *
  *	engine-gradient [NAME]		default ref
  */
@@ -470,8 +471,8 @@ loss(const struct cb_loss *l, const char *name)
 	o.in[0] = var("clips", l->K * n, true, -1, 1);
 	for (i = 0; i < n; i++)		/* the best clip is best by 0.3 */
 		for (k = 0; k < l->K && l->agg == CB_AGG_MAX; k++)
-			o.in[0].host[k * n + i] = (float)((i + k) % l->K) * .3f +
-			    (float)(i % 3) * .1f;
+			o.in[0].host[k * n + i] = (float)((i + k) % l->K) *
+			    .3f + (float)(i % 3) * .1f;
 	o.y = var("total", 1, false, 1, 1);
 	run(&o, name);
 	var_clear(&each);

@@ -24,7 +24,8 @@ worst(const float *ours, const struct cb_array *theirs,
 	double d, w = 0;
 	int c, y;
 
-	for (c = 0; c < 3; c++) for (i = 0; i < n; i++) for (x = 0; x < S; x++) {
+	for (c = 0; c < 3; c++) for (i = 0; i < n; i++)
+	for (x = 0; x < S; x++) {
 		y = rows != NULL ? ((const int32_t *)rows->data)[i] : (int)i;
 		d = fabs(ours[((int64_t)y * S + x) * 3 + 2 - c] -
 		    t[(c * n + i) * S + x]);

@@ -2,13 +2,14 @@
  * Every operation of an engine against its plain C twin, at ragged sizes, and
  * against itself with other numbers of threads.
  *
- * A case runs on an engine given to it and records what comes out.  It is run on
- * "ref" and on the engine under test; each output may differ by
+ * A case runs on an engine given to it and records what comes out.  It is run
+ * on "ref" and on the engine under test; each output may differ by
  *
  *	2^-24 (8 + 2 sqrt(terms)) max|ref| + slack
  *
  * where terms is the length of the sums that made it, and slack allows for the
- * engine's own erf (1e-6 or so).  Then once more with 2 and 5 threads: same bits.
+ * engine's own erf (1e-6 or so).  Then once more with 2 and 5 threads: same
+ * bits.
  *
  *	engine [NAME]		default cpu
  */
@@ -584,15 +585,24 @@ static const struct {
 	const void *arg;
 } cases[] = {
 	/* H W C O k stride pad, P, res relu scale add */
-	CASE(conv, struct conv_case, {{ 5, 4, 1, 2, 1, 1, 0 }, 1, 0, 0, 1, 0 }),
-	CASE(conv, struct conv_case, {{ 7, 6, 2, 3, 3, 1, 1 }, 2, 1, 1, 1, 1 }),
-	CASE(conv, struct conv_case, {{ 9, 9, 3, 8, 7, 2, 3 }, 3, 0, 1, 1, 0 }),
-	CASE(conv, struct conv_case, {{ 8, 9, 8, 16, 3, 1, 1 }, 5, 1, 0, 0, 1 }),
-	CASE(conv, struct conv_case, {{ 7, 7, 16, 17, 1, 2, 0 }, 4, 1, 1, 1, 1 }),
-	CASE(conv, struct conv_case, {{ 8, 8, 16, 16, 1, 2, 0 }, 17, 0, 1, 1, 0 }),
-	CASE(conv, struct conv_case, {{ 6, 5, 17, 33, 3, 2, 1 }, 5, 1, 1, 1, 0 }),
-	CASE(conv, struct conv_case, {{ 4, 4, 33, 64, 3, 1, 1 }, 9, 1, 1, 1, 1 }),
-	CASE(conv, struct conv_case, {{ 2, 2, 64, 32, 3, 1, 1 }, 19, 0, 0, 0, 0 }),
+	CASE(conv, struct conv_case, {{ 5, 4, 1, 2, 1, 1, 0 },
+	    1, 0, 0, 1, 0 }),
+	CASE(conv, struct conv_case, {{ 7, 6, 2, 3, 3, 1, 1 },
+	    2, 1, 1, 1, 1 }),
+	CASE(conv, struct conv_case, {{ 9, 9, 3, 8, 7, 2, 3 },
+	    3, 0, 1, 1, 0 }),
+	CASE(conv, struct conv_case, {{ 8, 9, 8, 16, 3, 1, 1 },
+	    5, 1, 0, 0, 1 }),
+	CASE(conv, struct conv_case, {{ 7, 7, 16, 17, 1, 2, 0 },
+	    4, 1, 1, 1, 1 }),
+	CASE(conv, struct conv_case, {{ 8, 8, 16, 16, 1, 2, 0 },
+	    17, 0, 1, 1, 0 }),
+	CASE(conv, struct conv_case, {{ 6, 5, 17, 33, 3, 2, 1 },
+	    5, 1, 1, 1, 0 }),
+	CASE(conv, struct conv_case, {{ 4, 4, 33, 64, 3, 1, 1 },
+	    9, 1, 1, 1, 1 }),
+	CASE(conv, struct conv_case, {{ 2, 2, 64, 32, 3, 1, 1 },
+	    19, 0, 0, 0, 0 }),
 	/* H W C k stride pad relu, P */
 	CASE(pool, struct pool_case, {{ 7, 6, 3, 3, 2, 1, false }, 2 }),
 	CASE(pool, struct pool_case, {{ 5, 7, 17, 2, 2, 0, true }, 3 }),

@@ -41,8 +41,8 @@ cuda_open(struct cb_engine **out, int threads)
 	void *so;
 
 	if ((so = plugin()) == NULL)
-		return cb_fail(CB_EMISSING, "cuda: cb_cuda.so cannot be loaded: "
-		    "%s", dlerror());
+		return cb_fail(CB_EMISSING, "cuda: cb_cuda.so cannot be "
+		    "loaded: %s", dlerror());
 	*(void **)&open = dlsym(so, "cb_cuda_open");
 	if (open == NULL)
 		return cb_fail(CB_EFORMAT, "cuda: cb_cuda.so is not an engine: "
@@ -60,8 +60,8 @@ cb_engine_open(struct cb_engine **out, const char *name, int threads)
 	if (strcmp(name, "cuda") == 0)
 		return cuda_open(out, threads);
 	if (strcmp(name, "auto") != 0)
-		return cb_fail(CB_EUSAGE, "%s: no such engine (auto, cpu, cuda, "
-		    "ref)", name);
+		return cb_fail(CB_EUSAGE, "%s: no such engine (auto, cpu, "
+		    "cuda, ref)", name);
 	if (cuda_open(out, threads) == 0)
 		return 0;
 	return cb_cpu_open(out, threads);

@@ -1,7 +1,7 @@
 /*
- * AdamW and the sum of squares.  (Twin: ref/adamw.c, with the formulas.)  The sum
- * has as many parts as the number of elements asks for, each in float over 1024
- * elements at most and in double beyond.
+ * AdamW and the sum of squares.  (Twin: ref/adamw.c, with the formulas.)  The
+ * sum has as many parts as the number of elements asks for, each in float over
+ * 1024 elements at most and in double beyond.
  */
 #include "cpu.h"
 

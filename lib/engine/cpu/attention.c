@@ -1,15 +1,15 @@
 /*
  * Attention within packed sequences.  (Twin: ref/attention.c, with the
  * formulas.)  A task is one head of one sequence.  Sequences are short, so its
- * matrices of scores stay in the cache of a core, and a product of small matrices
- * kept in registers beats the start-up of a general one.
+ * matrices of scores stay in the cache of a core, and a product of small
+ * matrices kept in registers beats the start-up of a general one.
  */
 #include "cpu.h"
 
 #define INLINE static inline __attribute__((always_inline))
 
-/* R rows and V vectors of c = a b; a[i,l] = a[i si + l sl], b[l,j] = b[l ldb + j]
- * in vectors.  R and V are constants where this is called. */
+/* R rows and V vectors of c = a b; a[i,l] = a[i si + l sl], b[l,j] =
+ * b[l ldb + j] in vectors.  R and V are constants where this is called. */
 INLINE void
 tile(float *c, int64_t ldc, const float *a, int64_t si, int64_t sl,
     const float *b, int64_t ldb, int k, const int R, const int V)

@@ -3,8 +3,8 @@
  * compiler vectorises for the rest, and the threads of lib/base.
  *
  * Results do not depend on the number of threads.  An operation is cut into
- * tasks by its shape alone; oneDNN is only called inside a task, with one thread
- * of its own; sums that cross tasks are kept apart and added in order.
+ * tasks by its shape alone; oneDNN is only called inside a task, with one
+ * thread of its own; sums that cross tasks are kept apart and added in order.
  */
 #ifndef CB_CPU_H
 #define CB_CPU_H
@@ -180,8 +180,8 @@ phi(float z, float e)
 /* f = drop(1) for n elements, the first being number i of the operation. */
 void	cpu_drop_factors(float *f, int n, int64_t i, const struct cb_drop *d);
 /*
- * The same for rows of n that lie `stride` elements apart, drawn together.  Row r
- * begins with number u = i + r stride of the operation and is found at
+ * The same for rows of n that lie `stride` elements apart, drawn together.
+ * Row r begins with number u = i + r stride of the operation and is found at
  * f[r ld + u % 4]; ld is at least n + 6.
  */
 void	cpu_drop_rows(float *f, int64_t ld, int rows, int n, int64_t i,

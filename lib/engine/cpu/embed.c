@@ -1,6 +1,6 @@
 /*
- * Embeddings.  (Twin: ref/embed.c.)  Forward by rows; backward by columns, since
- * many tokens add to one row of a table, in the order of the tokens.
+ * Embeddings.  (Twin: ref/embed.c.)  Forward by rows; backward by columns,
+ * since many tokens add to one row of a table, in the order of the tokens.
  */
 #include "cpu.h"
 

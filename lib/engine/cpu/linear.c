@@ -1,10 +1,11 @@
 /*
  * Linear maps and activations.  (Twin: ref/linear.c, with the formulas.)
  *
- * A plan keeps w and its transpose, so that forward and dx are both a product of
- * two row-major matrices, which dnnl_sgemm() runs at 52 to 57 of 57 GMAC/s a
- * core for T from 32 up; inner products with packed weights gave 50 to 58 and
- * cost a primitive for each number of rows.  Tasks are blocks of the result.
+ * A plan keeps w and its transpose, so that forward and dx are both a product
+ * of two row-major matrices, which dnnl_sgemm() runs at 52 to 57 of 57 GMAC/s
+ * a core for T from 32 up; inner products with packed weights gave 50 to 58
+ * and cost a primitive for each number of rows.  Tasks are blocks of the
+ * result.
  */
 #include <stdlib.h>
 
@@ -168,7 +169,8 @@ gemm_task(void *arg, int task, int thread)
 {
 	struct job *j = arg;
 	int r = task / j->columns, c = task % j->columns, t, k;
-	int64_t lo = part(j->T, j->rows, r), n = part(j->T, j->rows, r + 1) - lo;
+	int64_t lo = part(j->T, j->rows, r);
+	int64_t n = part(j->T, j->rows, r + 1) - lo;
 	int o = column(j->N, j->columns, c);
 	int m = column(j->N, j->columns, c + 1) - o;
 	float *z = (j->z != NULL ? j->z : j->y) + lo * j->N + o, *row;

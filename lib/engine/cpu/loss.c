@@ -1,6 +1,7 @@
 /*
- * Pooled scores and losses.  (Twin: ref/loss.c, with the formulas.)  A task is a
- * run of rows.  MSE and RANK have one score a row: their twin is fast enough.
+ * Pooled scores and losses.  (Twin: ref/loss.c, with the formulas.)  A task is
+ * a run of rows.  MSE and RANK have one score a row: their twin is fast
+ * enough.
  */
 #include "cpu.h"
 #include "engine/ref/ref.h"
@@ -14,7 +15,7 @@ struct job {
 	int	 tasks;
 };
 
-/* s [n] = clips pooled at `at`; who [n]: the clip that MAX took, may be NULL. */
+/* s [n] = clips pooled; who [n]: the clip that MAX took, may be NULL. */
 static void
 pooled(float *s, int32_t *who, const float *x, enum cb_agg agg, int K,
     int64_t plane, int n)

@@ -1,7 +1,7 @@
 /*
  * Dropout, residual and layer normalisation.  (Twin: ref/norm.c, with the
- * formulas.)  A task is a run of rows; the gradients of gain and bias are summed
- * for each run apart and added in the order of the runs.
+ * formulas.)  A task is a run of rows; the gradients of gain and bias are
+ * summed for each run apart and added in the order of the runs.
  */
 #include "cpu.h"
 

@@ -1,7 +1,8 @@
 /*
- * Pictures for the CNN.  (Twin: ref/prepare.c, with the formulas.)  A task is a
- * picture.  Rows of the source are widened to S columns once each and kept while
- * neighbouring rows of the result need them; the arithmetic is that of the twin.
+ * Pictures for the CNN.  (Twin: ref/prepare.c, with the formulas.)  A task is
+ * a picture.  Rows of the source are widened to S columns once each and kept
+ * while neighbouring rows of the result need them; the arithmetic is that of
+ * the twin.
  */
 #include "cpu.h"
 

@@ -1,7 +1,7 @@
 /*
  * Attention within packed sequences, per head of width w = D/A:
  *
- *	p_ij = exp(q_i k_j / sqrt w - lse_i),  r = drop(p),  o_i = sum_j r_ij v_j
+ *	p_ij = exp(q_i k_j / sqrt w - lse_i), r = drop(p), o_i = sum_j r_ij v_j
  *
  * Backward, with f_ij the factor of the dropout:
  *

@@ -134,8 +134,9 @@ back(const struct cb_conv_plan *c, const float *dy, int p, int a, int b, int n)
 			continue;
 		for (o = 0; o < g->O; o++)
 			sum += (double)c->scale[o] *
-			    c->w[(((int64_t)o * g->C + n) * g->k + u) * g->k + v] *
-			    dy[(((int64_t)p * c->OH + i) * c->OW + j) * g->O + o];
+			    c->w[(((int64_t)o * g->C + n) * g->k + u) * g->k +
+			    v] * dy[(((int64_t)p * c->OH + i) * c->OW + j) *
+			    g->O + o];
 	}
 	return sum;
 }

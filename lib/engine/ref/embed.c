@@ -56,9 +56,10 @@ ref_embed_grid_fwd(struct cb_engine *e, struct cb_elem *x,
 		for (d = 0; d < D; d++) {
 			sum = 0;
 			for (f = 0; f < F; f++)
-				sum += cf32(grid)[(((int64_t)m * F + f) * h * w +
-				    cell) * D + d];
-			*to++ = (float)(sum / F + row[(int64_t)(cell / w) * D + d] +
+				sum += cf32(grid)[(((int64_t)m * F + f) * h *
+				    w + cell) * D + d];
+			*to++ = (float)(sum / F +
+			    row[(int64_t)(cell / w) * D + d] +
 			    col[(int64_t)(cell % w) * D + d] + type[d]);
 		}
 	}
@@ -79,8 +80,8 @@ ref_embed_grid_bwd(struct cb_engine *e, struct cb_elem *dgrid, float *drow,
 		cell = cells != NULL ? cells[v] : v;
 		for (d = 0; d < D; d++) {
 			for (f = 0; f < F && dgrid != NULL; f++)
-				f32(dgrid)[(((int64_t)m * F + f) * h * w + cell) *
-				    D + d] = from[d] / F;
+				f32(dgrid)[(((int64_t)m * F + f) * h * w +
+				    cell) * D + d] = from[d] / F;
 			if (drow != NULL)
 				drow[(int64_t)(cell / w) * D + d] += from[d];
 			if (dcol != NULL)

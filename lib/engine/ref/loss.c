@@ -167,7 +167,8 @@ ref_loss(struct cb_engine *e, float *total, float *each,
 	for (i = 0; i < (l->kind == CB_LOSS_BCE ? plane : l->N); i++) {
 		switch (l->kind) {
 		case CB_LOSS_CE:
-			v = ce_row(dx, x, l, (int)i, ((const int32_t *)labels)[i]);
+			v = ce_row(dx, x, l, (int)i,
+			    ((const int32_t *)labels)[i]);
 			break;
 		case CB_LOSS_BCE:
 			v = bce(dx, x, l, i, y[i]);

@@ -1,6 +1,6 @@
 /*
- * Max pooling, y[p,i,j,c] = max over the window of x, then ReLU if asked; and the
- * moments of channels, mean = sum x / n, var = sum (x - mean)^2 / n.
+ * Max pooling, y[p,i,j,c] = max over the window of x, then ReLU if asked; and
+ * the moments of channels, mean = sum x / n, var = sum (x - mean)^2 / n.
  */
 #include <string.h>
 

@@ -38,7 +38,8 @@ prepare(float *x, const struct cb_array *a, int S, const float mean[3],
 
 #define AT(i, j) ((float)u[((int64_t)iy[i] * w + ix[j]) * 3 + c])
 	cb_resized(&rows, &cols, h, w, S);
-	for (y = 0; y < S; y++) for (z = 0; z < S; z++) for (c = 0; c < 3; c++) {
+	for (y = 0; y < S; y++) for (z = 0; z < S; z++)
+	for (c = 0; c < 3; c++) {
 		v = 0;
 		if (tap(ly, iy, y, h, rows) && tap(lx, ix, z, w, cols))
 			v = ly[0] * (lx[0] * AT(0, 0) + lx[1] * AT(0, 1)) +
