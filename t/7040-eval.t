@@ -1,0 +1,66 @@
+#!/bin/bash
+# cb-eval: predictions and annotations to metrics.
+. "$(dirname "$0")/lib.sh"; plan 22
+cat >o.jsonl <<'X'
+{"question": "q0", "answer": "red", "video_id": "a", "answer_type": "what"}
+{"question": "q1", "answer": "two", "video_id": "a", "answer_type": "how"}
+{"question": "q2", "answer": "red", "video_id": "b", "answer_type": "what"}
+{"question": "q3", "answer": "blue", "video_id": "c", "answer_type": "what"}
+X
+cat >p.jsonl <<'X'
+{"question_id": 2, "answer": "red", "prob": 0.5}
+{"question_id": 0, "answer": "red"}
+{"question_id": 1, "answer": "Two"}
+{"question_id": 3, "answer": "red"}
+X
+cb-eval o.jsonl p.jsonl >m 2>err; is "$? $(cat err)" '0 ' 'evaluates'
+is "$(jq -c . m)" '{"overall_acc":0.5,"what_acc":0.666666666666667,"how_acc":0,"ratios":{"what_ratio":[0.75,3],"how_ratio":[0.25,1]},"questions":4,"missing":0,"most_frequent_answer":"red","most_frequent_acc":0.5}' \
+    'the figures'
+cb-eval o.jsonl <p.jsonl >m2; same m m2 'predictions from stdin'
+cb-eval - p.jsonl <o.jsonl >m2; same m m2 'annotations from stdin'
+sed 's/question_id/id/' p.jsonl | cb-eval o.jsonl >m2; same m m2 'matched by id'
+{ cat p.jsonl; echo '{"question_id": 3, "answer": "blue"}'; } >p2.jsonl
+is "$(cb-eval o.jsonl p2.jsonl | jq -c '[.overall_acc, .questions]')" '[0.75,4]' \
+    'the last of two predictions counts'
+echo '{"red": 0, "two": 1, "blue": 2}' >a.json
+printf '%s\n' '{"question_id":0,"answer":0}' '{"question_id":1,"answer":1}' \
+    '{"question_id":2,"answer":2}' '{"question_id":3,"answer":7}' >n.jsonl
+is "$(cb-eval -a a.json o.jsonl n.jsonl | jq .overall_acc)" 0.5 'labels by -a'
+head -n 2 p.jsonl | cb-eval o.jsonl >m 2>err; s=$?
+is "$s $(cat err)" '1 cb-eval: 2 of 4 questions have no prediction and count as wrong' \
+    'missing predictions'
+is "$(jq -c '[.overall_acc, .missing]' m)" '[0.5,2]' 'count as wrong'
+echo '{"question_id": 9, "answer": "x"}' | cb-eval o.jsonl >m 2>err; s=$?
+is "$s $(cat err)" '1 cb-eval: -: prediction 1: there is no question with the id 9' \
+    'a prediction of nothing'
+is "$(wc -c <m)" 0 'gives no figures'
+echo '{"question_id": 1}' >p3.jsonl; cb-eval o.jsonl p3.jsonl >m 2>err; s=$?
+is "$s $(cat err)" '1 cb-eval: p3.jsonl:1: key "answer" is missing' 'no answer'
+echo 'x' >p3.jsonl; cb-eval o.jsonl p3.jsonl >m 2>err; s=$?
+[ $s -eq 1 ] && grep -q '^cb-eval: p3.jsonl:1: not JSON' err; ok $? 'no JSON'
+
+cat >v.jsonl <<'X'
+{"question": "q", "image_id": "a", "question_id": 70, "labels": {"yes": 1.0, "maybe": 0.3}, "answer_type": "yes/no"}
+{"question": "q", "image_id": "a", "question_id": 71, "labels": {"2": 0.6, "yes": 0.1}, "answer_type": "number"}
+{"question": "q", "image_id": "b", "question_id": 72, "labels": {"no": 0.9}, "answer_type": "yes/no"}
+X
+printf '%s\n' '{"question_id":70,"answer":"maybe"}' \
+    '{"question_id":71,"answer":"2"}' '{"question_id":72,"answer":"yes"}' >p.jsonl
+cb-eval v.jsonl p.jsonl >m 2>err; is $? 0 'vqa'
+is "$(jq -c '[.overall_acc,."yes/no_acc",.number_acc,.most_frequent_answer]' m)" \
+    '[0.3,0.15,0.6,"yes"]' 'scores are weights of labels'
+is "$(jq '.most_frequent_acc * 1000 | round' m)" 367 'chance is weighed too'
+sed 's/70/"s70"/;s/71/"s71"/;s/72/"s72"/' v.jsonl >v2.jsonl
+sed 's/70/"s70"/;s/71/"s71"/;s/72/"s72"/' p.jsonl | cb-eval v2.jsonl >m2
+same m m2 'ids may be texts'
+sed 's/71/70/' v.jsonl >v3.jsonl; cb-eval v3.jsonl p.jsonl >m 2>err; s=$?
+is "$s $(cat err)" '1 cb-eval: v3.jsonl:2: the id 70 is that of line 1 too' \
+    'a repeated id'
+echo '{"caption": "c", "clip_name": "x"}' >c.jsonl
+cb-eval c.jsonl p.jsonl >m 2>err; s=$?
+[ $s -eq 1 ] && grep -q 'retrieval: no metric for this task' err
+ok $? 'a task without metric'
+cb-eval >m 2>err; is $? 2 'without operands'
+cb-eval - - >m 2>err; is $? 2 'both from stdin'
+cb-eval o.jsonl gone.jsonl >m 2>err
+is "$? $(cat err)" '1 cb-eval: gone.jsonl: No such file or directory' 'no file'
