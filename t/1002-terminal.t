@@ -2,7 +2,7 @@
 # Binary data are neither written to a terminal nor read from one.
 . "$(dirname "$0")/lib.sh"; plan 4
 echo '{"question": "q", "answer": "a", "video_id": "x"}' >q.jsonl
-cat >pty.py <<'X'
+cat >term.py <<'X'
 import os, pty, subprocess, sys
 master, slave = pty.openpty()
 std = {sys.argv[1]: slave}
@@ -17,8 +17,8 @@ except BlockingIOError:
     n = 0
 print(p.returncode, n)
 X
-is "$(python3 pty.py stdout cb-list q.jsonl 2>err)" '1 0' 'cb-list to a terminal'
+is "$(python3 term.py stdout cb-list q.jsonl 2>err)" '1 0' 'cb-list to a terminal'
 like err '^cb-list: a stream is binary data and is not written to a terminal' \
     'says why'
-is "$(python3 pty.py stdin cb-dump 2>err)" '1 0' 'cb-dump from a terminal'
+is "$(python3 term.py stdin cb-dump 2>err)" '1 0' 'cb-dump from a terminal'
 like err '^cb-dump: stdin: a terminal' 'says why'
