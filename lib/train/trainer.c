@@ -40,6 +40,8 @@ struct trainer {
 	/* the step in the making */
 	struct cb_step step;
 	int	 micro;
+	int64_t	 batches;		/* consumed; those of finished steps are
+					 * in point */
 	double	 loss;
 };
 
@@ -139,13 +141,16 @@ identify(struct trainer *t)
 {
 	json_t *annotations = header_json(t->feed, "annotations");
 
-	t->identity = json_pack("{s:O, s:o, s:o, s:o, s:I, s:I, s:I}",
+	t->identity = json_pack(
+	    "{s:O, s:o, s:o, s:o, s:I, s:I, s:I, s:I, s:I}",
 	    "settings", t->about.config, "annotations",
 	    annotations != NULL ? annotations : json_null(), "answers",
 	    hash_of(t->about.answers), "vocab", hash_of(t->about.vocab),
 	    "steps", (json_int_t)t->total, "init_stats",
 	    (json_int_t)t->o->init_stats, "groups",
-	    (json_int_t)header_int(t->feed, "groups"));
+	    (json_int_t)header_int(t->feed, "groups"), "seed",
+	    (json_int_t)header_int(t->feed, "seed"), "batch_size",
+	    (json_int_t)header_int(t->feed, "batch_size"));
 	return t->identity == NULL ? cb_fail(CB_ENOMEM, "settings") : 0;
 }
 
@@ -338,6 +343,7 @@ skip_batches(struct trainer *t)
 			    (long long)i, (long long)t->point.batches);
 		cb_batch_free(b);
 	}
+	t->batches = t->point.batches;
 	return 0;
 }
 
@@ -393,7 +399,7 @@ learn(struct trainer *t, const struct cb_batch *b)
 	if (t->micro == 0)
 		cb_model_zero_grads(t->m);
 	rc = cb_model_train(t->m, &in, (uint64_t)t->s->seed,
-	    (uint32_t)t->point.batches, &loss);
+	    (uint32_t)t->batches, &loss);
 	free((void *)in.counts);
 	if (rc < 0)
 		return cb_fail_at("batch %lld", (long long)b->seq);
@@ -401,7 +407,7 @@ learn(struct trainer *t, const struct cb_batch *b)
 	t->step.epoch = b->epoch;
 	t->step.examples += b->N;
 	t->micro++;
-	t->point.batches++;
+	t->batches++;
 	return 0;
 }
 
@@ -419,6 +425,7 @@ finish_step(struct trainer *t, double began)
 	    cb_model_grads(t->m), n, s->betas, s->grad_norm) < 0)
 		return cb_fail_at("step %lld", (long long)n);
 	cb_model_pack(t->m, false);
+	t->point.batches = t->batches;
 	t->step.step = n;
 	t->step.loss = t->loss / t->micro;
 	t->step.compute_s += cb_now() - began;
@@ -471,14 +478,14 @@ loop(struct trainer *t)
 	if (rc < 0) {		/* upstream died: save what there is */
 		char *why = cb_strf("%s", cb_error());
 
-		if (t->micro == 0 && save_point(t) == 0)
+		if (save_point(t) == 0)
 			cb_fail(CB_EFORMAT, "%s; saved at step %lld", why,
 			    (long long)t->point.step);
 		free(why);
 		return -1;
 	}
 	if (stop_signal != 0) {
-		if (t->micro == 0 && save_point(t) < 0)
+		if (save_point(t) < 0)
 			return -1;
 		return cb_fail(CB_EUSAGE, "stopped by signal %d after step "
 		    "%lld; the same command goes on from there",
