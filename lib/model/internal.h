@@ -171,7 +171,7 @@ struct cb_elem *head_forward(struct cb_model *m, const struct cb_elem *pooled,
 struct cb_elem *head_backward(struct cb_model *m, struct cb_elem *dscores,
 	    int rows);
 
-/* model.c */
+/* run.c */
 struct cb_elem *take(struct cb_model *m, int64_t elements);
 float	*take_f32(struct cb_model *m, int64_t n);
 struct cb_elem *elem_at(struct cb_model *m, const struct cb_elem *x,
