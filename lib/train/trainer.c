@@ -362,11 +362,25 @@ check_batch(const struct trainer *t, const struct cb_batch *b)
 		return cb_fail(CB_EUSAGE, "batch %lld: labels of type %s do not"
 		    " go with this loss", (long long)b->seq,
 		    cb_dtype_name(b->labels.type));
-	if (soft && b->labels.dim[1] != c->labels)
+	if (soft && b->labels.dim[1] > c->labels)
 		return cb_fail(CB_EUSAGE, "batch %lld: labels of %lld classes,"
 		    " the head has %d", (long long)b->seq,
 		    (long long)b->labels.dim[1], c->labels);
 	return 0;
+}
+
+/* A head may have more classes than the stream has answers (num_labels of the
+ * settings): the rest is never right.  Yours to free. */
+static float *
+widen(const struct cb_array *labels, int C)
+{
+	int64_t N = labels->dim[0], have = labels->dim[1], i;
+	float *wide = calloc((size_t)(N * C), sizeof(*wide));
+
+	for (i = 0; wide != NULL && i < N; i++)
+		memcpy(wide + i * C, (float *)labels->data + i * have,
+		    sizeof(*wide) * have);
+	return wide;
 }
 
 int
@@ -390,16 +404,24 @@ cb_batch_inputs(struct cb_inputs *in, const struct cb_batch *b)
 static int
 learn(struct trainer *t, const struct cb_batch *b)
 {
+	int C = cb_model_config(t->m)->labels, rc;
+	float *wide = NULL, loss;
 	struct cb_inputs in;
-	float loss;
-	int rc;
 
 	if (check_batch(t, b) < 0 || cb_batch_inputs(&in, b) < 0)
 		return -1;
+	if (b->labels.rank == 2 && b->labels.dim[1] < C) {
+		if ((wide = widen(&b->labels, C)) == NULL) {
+			free((void *)in.counts);
+			return cb_fail(CB_ENOMEM, "labels");
+		}
+		in.labels = wide;
+	}
 	if (t->micro == 0)
 		cb_model_zero_grads(t->m);
 	rc = cb_model_train(t->m, &in, (uint64_t)t->s->seed,
 	    (uint32_t)t->batches, &loss);
+	free(wide);
 	free((void *)in.counts);
 	if (rc < 0)
 		return cb_fail_at("batch %lld", (long long)b->seq);
