@@ -107,8 +107,13 @@ main(void)
 	cb_augment_clip(&o, &was[0], 1, 0, 5, 0);
 	ok(memcmp(now[0].data, was[0].data, H * W * 3) == 0, "the same again");
 	o = (struct cb_augment){ .seed = 3 };
+	cb_array_clear(&now[0]);
 	fill(&now[0], 1);
 	cb_augment_clip(&o, &now[0], 1, 0, 5, 0);
 	ok(memcmp(now[0].data, was[1].data, H * W * 3) == 0, "off is off");
+	for (i = 0; i < 2; i++) {
+		cb_array_clear(&was[i]);
+		cb_array_clear(&now[i]);
+	}
 	return done();
 }
