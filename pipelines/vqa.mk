@@ -60,7 +60,7 @@ $(OUT)/vocab.txt: $(DATA)/train.jsonl | $(OUT)
 $(OUT)/trained: $(DATA)/train.jsonl $(CONFIG) $(OUT)/images.lmdb $(OUT)/vocab.txt
 	cb-list -e $(EPOCHS) -s $(SEED) -g $(GROUP) $(LABELS) $(DATA)/train.jsonl | \
 	cb-decode -m $(OUT)/images.lmdb | \
-	cb-tokenize -l $(LEN) | \
+	cb-tokenize -L $(LEN) | \
 	cb-batch -b $(BATCH) --shift $(SHIFT) --brightness $(BRIGHTNESS) | \
 	cb-train -c $(CONFIG) -o $(OUT)/run $(TRAIN_FLAGS)
 	touch $@
@@ -68,7 +68,7 @@ $(OUT)/trained: $(DATA)/train.jsonl $(CONFIG) $(OUT)/images.lmdb $(OUT)/vocab.tx
 $(OUT)/predictions.jsonl: $(OUT)/trained $(DATA)/val.jsonl
 	cb-list --split eval $(LABELS) $(DATA)/val.jsonl | \
 	cb-decode -m $(OUT)/images.lmdb | \
-	cb-tokenize -l $(LEN) | \
+	cb-tokenize -L $(LEN) | \
 	cb-batch -b $(call get,val_batch_size,32) | \
 	cb-score -m $(OUT)/run >$@
 
