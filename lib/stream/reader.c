@@ -12,6 +12,7 @@
  * with the bytes that really come.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -466,6 +467,7 @@ cb_reader_open(struct cb_reader **out, int fd, const char *name)
 		goto done;
 	}
 	r->fd = fd;
+	fcntl(fd, F_SETPIPE_SZ, WIRE_PIPE);
 	r->name = cb_strf("%s", name);
 	r->limit = MESSAGE_MAX;
 	if (read_header(r) < 0)

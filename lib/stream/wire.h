@@ -24,6 +24,13 @@
 #error "tensors are copied as they lie in memory, which must be little-endian"
 #endif
 
+/*
+ * What a pipe should hold: with the usual 64 KiB the programs at its two ends
+ * wake each other a hundred times for a picture.  Where the system does not
+ * allow it, or it is no pipe, all works as well, slower.
+ */
+#define WIRE_PIPE (1 << 20)
+
 /* Memory from the message's zone; aborts when there is none. */
 void	*wire_zalloc(struct cb_msg *m, size_t bytes);
 

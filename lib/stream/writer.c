@@ -5,6 +5,7 @@
  * filter downstream never waits for work that is done.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/uio.h>
@@ -254,6 +255,7 @@ cb_writer_open(struct cb_writer **out, int fd, struct cb_msg *header,
 		goto done;
 	}
 	w->fd = fd;
+	fcntl(fd, F_SETPIPE_SZ, WIRE_PIPE);
 	msgpack_packer_init(&w->pack, w, put_bytes);
 	if (put_header(w, header, argc, argv) < 0)
 		goto done;
