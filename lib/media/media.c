@@ -166,3 +166,9 @@ cb_media_damage(const struct cb_media *m)
 {
 	return m->video != NULL ? video_damage(m->video) : m->damage;
 }
+
+int64_t
+cb_media_fed(const struct cb_media *m)
+{
+	return m->video != NULL ? video_fed(m->video) : 0;
+}

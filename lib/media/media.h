@@ -90,6 +90,9 @@ int	cb_media_fetch(struct cb_media *m, const int64_t *want, int n,
 /* Why less than everything came out so far; NULL: no damage was met. */
 const char *cb_media_damage(const struct cb_media *m);
 
+/* Packets given to the decoder so far: what fetching has cost. */
+int64_t	cb_media_fed(const struct cb_media *m);
+
 /* ---- which frames: sample.c --------------------------------------------- */
 
 enum cb_strategy {

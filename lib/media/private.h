@@ -49,6 +49,7 @@ int	video_next(struct video *v, struct cb_frame **out);
 int	video_fetch(struct video *v, const int64_t *want, int n,
 	    struct cb_frame **out, int *exact);
 const char *video_damage(const struct video *v);
+int64_t	video_fed(const struct video *v);
 
 /* ---- image.c -------------------------------------------------------------- */
 

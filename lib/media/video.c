@@ -55,6 +55,7 @@ struct video {
 	bool	 drained;	/* no more packets for the decoder */
 	bool	 fresh;		/* at the start, nothing decoded */
 	int64_t	 counted;	/* frames that came out since the start */
+	int64_t	 fed;		/* packets given to the decoder */
 	int64_t	 index, pts;	/* of frame */
 	char	*damage;
 	char	*hint;		/* what FFmpeg complained of while opening */
@@ -350,6 +351,7 @@ feed(struct video *v)
 		avcodec_send_packet(v->dec, NULL);
 		return 0;
 	}
+	v->fed++;
 	rc = avcodec_send_packet(v->dec, v->pkt);
 	if (rc == AVERROR(ENOMEM))
 		return av(rc, v->name);
@@ -623,6 +625,7 @@ feed_wanted(struct video *v, const int64_t *want, int n, int64_t from)
 	v->dec->skip_frame = !early && is_wanted(v, want, n, pts) ?
 	    AVDISCARD_DEFAULT : AVDISCARD_NONREF;
 	av_log_clear();
+	v->fed++;
 	rc = avcodec_send_packet(v->dec, v->pkt);
 	v->dec->skip_frame = AVDISCARD_DEFAULT;
 	return early || (rc >= 0 && av_log_count() == 0);
@@ -928,4 +931,10 @@ const char *
 video_damage(const struct video *v)
 {
 	return v->damage;
+}
+
+int64_t
+video_fed(const struct video *v)
+{
+	return v->fed;
 }
