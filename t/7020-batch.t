@@ -1,6 +1,6 @@
 #!/bin/bash
 # cb-batch: groups to batches.
-. "$(dirname "$0")/lib.sh"; plan 45
+. "$(dirname "$0")/lib.sh"; plan 49
 
 # 11 images with 1 to 3 questions
 for i in $(seq 0 10); do
@@ -78,6 +78,20 @@ cb-batch -b 9 <b.cb | cb-dump | tail -n +2 >t; tail -n +2 b >u
 same t u 'batches go through as they are'
 is "$(cb-batch -b 4 -s 1 <g.cb | sha256sum)" \
     "$(cb-batch -b 4 -s 1 <g.cb | sha256sum)" 'the same bytes again'
+
+# a message of someone else's, in a group and before eos, and unknown keys
+python3 -c '
+import sys
+b = sys.stdin.buffer.read()
+mine = b"\x81\xa4mine\x93\x01\xca\x3f\x80\x00\x00\xd6\x05abcd"
+i, j = b.index(b"\x84\xa7picture"), b.rindex(b"\x81\xa3eos")
+sys.stdout.buffer.write(b[:i] + mine + b[i:j] + mine + b[j:])' <g.cb >mine.cb
+for p in 'cb-batch -b 4' cb-tokenize; do
+	$p <mine.cb >out 2>err; is $? 0 "$p: messages of others are no error"
+	is "$(python3 "$T/values.py" <out | jq -c '.mine // empty' | tr -d '\n')" \
+	    '[1,1,{"ext":5,"hex":"61626364"}][1,1,{"ext":5,"hex":"61626364"}]' \
+	    'and pass through'
+done
 
 # bad groups
 fake-pictures 2 3 4 5 bad=2 few=4 <l.cb >bad.cb
