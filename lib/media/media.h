@@ -255,4 +255,69 @@ struct cb_augment {
 void	cb_augment_clip(const struct cb_augment *o, struct cb_array *pictures,
 	    int n, int64_t epoch, int64_t seq, int clip);
 
+/* ---- made pictures and videos: shapes.c, film.c ---------------------------- */
+
+/* Names by number, NULL behind the last. */
+extern const char *const cb_shape_names[];
+extern const char *const cb_colour_names[];
+extern const char *const cb_pattern_names[];	/* of backgrounds */
+
+enum cb_motion { CB_MOVE_ACROSS, CB_MOVE_UPRIGHT, CB_MOVE_ROUND, CB_NMOTION };
+
+struct cb_shape {
+	int	 kind, colour;	/* into the names */
+	int	 place;		/* 0: left or top half, 1: the other */
+	enum cb_motion motion;
+	/* How it looks, of cb_scene_vary(): pixels, radians, 1/s, 0..1 */
+	double	 x, y, radius, turn;
+	double	 reach_x, reach_y, rate, phase;
+	double	 rgb[3];
+};
+
+/* One or two coloured shapes before a patterned background. */
+struct cb_scene {
+	int	 w, h;
+	int	 pattern;
+	bool	 stacked;	/* one above the other, else side by side */
+	int	 n;
+	struct cb_shape shapes[2];
+	/* How it looks, of cb_scene_vary() */
+	double	 tone[2][3], period, angle, from_x, from_y;
+	struct cb_rng grain;
+};
+
+/* Draws all that is left open: places, sizes, tones, rates.  Sets them as a
+ * function of *rng alone, whose seq tells one video from the other. */
+void	cb_scene_vary(struct cb_scene *s, const struct cb_rng *rng);
+
+/* The background, into rgb u8 [h,w,3]. */
+void	cb_scene_ground(struct cb_array *rgb, const struct cb_scene *s);
+/* The shapes as they stand after time_s, over what is in rgb. */
+void	cb_scene_shapes(struct cb_array *rgb, const struct cb_scene *s,
+	    double time_s);
+
+struct cb_film_format {
+	const char *name;	/* "mp4/h264" */
+	const char *extension;	/* with its dot */
+	const char *muxer, *encoder;	/* FFmpeg's names */
+	int	 pixels;	/* enum AVPixelFormat of the encoder */
+	const char *options;	/* key=value:... of the encoder */
+};
+extern const struct cb_film_format cb_film_formats[];	/* ends: name NULL */
+
+/*
+ * Writes a video file.  The same pictures give the same bytes: one thread, and
+ * nothing in the file about when and by what it was made.
+ */
+struct cb_film;
+int	cb_film_open(struct cb_film **out, const char *path,
+	    const struct cb_film_format *f, int w, int h, int fps_num,
+	    int fps_den);
+/* rgb: u8 [h,w,3]; pictures come in order, 1/fps apart. */
+int	cb_film_put(struct cb_film *f, const struct cb_array *rgb);
+/* Writes what is left and frees; -1: the file is not whole. */
+int	cb_film_close(struct cb_film *f);
+/* Frees, leaving a file that is not whole. */
+void	cb_film_discard(struct cb_film *f);
+
 #endif

@@ -148,4 +148,50 @@ int	cb_metrics_files(json_t **out, const char *task,
 	    const char *annotations, const char *predictions,
 	    const char *answers);
 
+/* ---- questions about made videos: demo.c ----------------------------------- */
+
+/* What shapes, colours and backgrounds there are; NULL behind the last. */
+struct cb_demo_words {
+	const char *const *shapes, *const *colours, *const *patterns;
+};
+
+#define CB_DEMO_MOTIONS 3	/* from side to side, up and down, round */
+
+/* What is told of a video: one or two shapes and what is behind them. */
+struct cb_demo {
+	bool	 held_out;
+	bool	 stacked;	/* one above the other, else side by side */
+	int	 pattern;
+	int	 n;
+	struct cb_demo_shape {
+		int shape, colour, motion;
+		int place;	/* 0: left or top, 1: right or bottom */
+	} at[2];
+};
+
+/*
+ * Draws what video number rng->seq of a split shows; rng->epoch is not used.
+ * Shapes and colours of a video differ.  No (shape, colour, background) of a
+ * held-out video is in any other video, while each two of the three are.
+ */
+void	cb_demo_draw(struct cb_demo *d, bool held_out,
+	    const struct cb_demo_words *w, const struct cb_rng *rng);
+
+/* "a red circle moves up and down, left of ..."; yours to free. */
+char	*cb_demo_caption(const struct cb_demo *d,
+	    const struct cb_demo_words *w);
+
+/* All of it for jq: {"video_id", "split", "background", "shapes"}; yours. */
+json_t	*cb_demo_json(const struct cb_demo *d, const struct cb_demo_words *w,
+	    const char *id);
+
+/* A list of annotations in the open_qa convention, question_id counting from
+ * first; the wording is drawn.  Yours. */
+json_t	*cb_demo_questions(const struct cb_demo *d,
+	    const struct cb_demo_words *w, const char *id, int64_t first,
+	    const struct cb_rng *rng);
+
+/* {answer: label} of all answers that can be; yours. */
+json_t	*cb_demo_answers(const struct cb_demo_words *w);
+
 #endif
