@@ -243,7 +243,8 @@ double	cb_now(void);		/* monotonic seconds */
 
 /*
  * A line that rewrites itself on a terminal, at most five times a second; does
- * nothing where stderr is not a terminal.  cb_progress_end() wipes it.
+ * nothing where stderr is not a terminal or stdout is a pipe, whose reader then
+ * has the line.  cb_progress_end() wipes it.
  */
 void	cb_progress(const char *fmt, ...) CB_PRINTF(1, 2);
 void	cb_progress_end(void);

@@ -2,6 +2,7 @@
 #include <pthread.h>
 #include <stdarg.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -22,13 +23,22 @@ cb_now(void)
 	return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
+/* Of a pipeline the last program shows how far all are: it knows best. */
+static bool
+last_of_pipe(void)
+{
+	struct stat st;
+
+	return fstat(STDOUT_FILENO, &st) < 0 || !S_ISFIFO(st.st_mode);
+}
+
 void
 cb_progress(const char *fmt, ...)
 {
 	char line[512] = "\r";
 	va_list ap;
 
-	if (!isatty(STDERR_FILENO))
+	if (!isatty(STDERR_FILENO) || !last_of_pipe())
 		return;
 	pthread_mutex_lock(&lock);
 	if (cb_now() - last_shown >= INTERVAL_S) {
