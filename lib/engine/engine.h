@@ -84,6 +84,8 @@ struct cb_adamw {
 struct cb_engine {
 	const char *name;
 	size_t	 elem_size;	/* bytes of an activation */
+	bool	 on_host;	/* f32 memory is the host's own: after sync() it
+				 * may be read where it is, without get() */
 
 	void	(*free)(struct cb_engine *e);
 

@@ -173,18 +173,22 @@ import_one(struct trainer *t, enum cb_import_kind kind, const char *path)
 	return 0;
 }
 
+/* point.w, m and v are host arenas: copies, or where the engine's memory is the
+ * host's those of the engine themselves. */
 static void
 weights_to_host(struct trainer *t)
 {
-	t->e->get(t->e, t->point.w, cb_model_weights(t->m),
-	    cb_model_count(t->m) * sizeof(float));
+	if (!t->e->on_host)
+		t->e->get(t->e, t->point.w, cb_model_weights(t->m),
+		    cb_model_count(t->m) * (int64_t)sizeof(float));
 }
 
 static void
 weights_from_host(struct trainer *t)
 {
-	t->e->put(t->e, cb_model_weights(t->m), t->point.w,
-	    cb_model_count(t->m) * sizeof(float));
+	if (!t->e->on_host)
+		t->e->put(t->e, cb_model_weights(t->m), t->point.w,
+		    cb_model_count(t->m) * (int64_t)sizeof(float));
 }
 
 static int
@@ -263,9 +267,10 @@ alloc_state(struct trainer *t)
 	t->params = cb_model_params(t->m, &t->nparams);
 	t->moment = t->e->alloc(t->e, n);
 	t->variance = t->e->alloc(t->e, n);
-	r->w = cb_alloc(cb_model_count(t->m) * (int64_t)sizeof(float));
-	r->m = cb_alloc(n);
-	r->v = cb_alloc(n);
+	r->w = t->e->on_host ? cb_model_weights(t->m) :
+	    cb_alloc(cb_model_count(t->m) * (int64_t)sizeof(float));
+	r->m = t->e->on_host ? t->moment : cb_alloc(n);
+	r->v = t->e->on_host ? t->variance : cb_alloc(n);
 	r->params = t->params;
 	r->nparams = t->nparams;
 	r->identity = t->identity;
@@ -283,8 +288,10 @@ save_point(struct trainer *t)
 	if (t->saved == t->point.step)
 		return 0;
 	weights_to_host(t);
-	t->e->get(t->e, t->point.m, t->moment, n);
-	t->e->get(t->e, t->point.v, t->variance, n);
+	if (!t->e->on_host) {
+		t->e->get(t->e, t->point.m, t->moment, n);
+		t->e->get(t->e, t->point.v, t->variance, n);
+	}
 	if (t->e->sync(t->e) < 0 || cb_log_sync(t->log) < 0 ||
 	    cb_restore_save(t->o->run, &t->point) < 0)
 		return -1;
@@ -316,8 +323,10 @@ restore(struct trainer *t)
 	t->point.identity = t->identity;
 	t->saved = t->point.step;
 	weights_from_host(t);
-	t->e->put(t->e, t->moment, t->point.m, n);
-	t->e->put(t->e, t->variance, t->point.v, n);
+	if (!t->e->on_host) {
+		t->e->put(t->e, t->moment, t->point.m, n);
+		t->e->put(t->e, t->variance, t->point.v, n);
+	}
 	cb_model_pack(t->m, true);
 	cb_warn("going on after step %lld of %lld", (long long)t->point.step,
 	    (long long)t->total);
@@ -567,9 +576,11 @@ trainer_clear(struct trainer *t)
 		cb_batch_free(t->held[t->held_at++]);
 	free(t->held);
 	cb_segments_clear(&t->segs);
-	free(t->point.w);
-	free(t->point.m);
-	free(t->point.v);
+	if (t->e != NULL && !t->e->on_host) {
+		free(t->point.w);
+		free(t->point.m);
+		free(t->point.v);
+	}
 	json_decref(t->identity);
 	cb_checkpoint_clear(&t->about);
 	if (t->e != NULL) {

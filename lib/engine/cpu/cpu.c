@@ -212,7 +212,7 @@ cpu_free(struct cb_engine *e)
 }
 
 static const struct cb_engine table = {
-	.name = "cpu", .elem_size = sizeof(float),
+	.name = "cpu", .elem_size = sizeof(float), .on_host = true,
 	.free = cpu_free, .alloc = cpu_alloc, .release = cpu_release,
 	.put = cpu_put, .get = cpu_put, .put_elem = cpu_put_elem,
 	.get_elem = cpu_get_elem, .zero = cpu_zero, .sync = cpu_sync,

@@ -69,7 +69,7 @@ ref_sync(struct cb_engine *e)
 }
 
 static const struct cb_engine table = {
-	.name = "ref", .elem_size = sizeof(float),
+	.name = "ref", .elem_size = sizeof(float), .on_host = true,
 	.free = ref_free, .alloc = ref_alloc, .release = ref_release,
 	.put = ref_put, .get = ref_put, .put_elem = ref_put_elem,
 	.get_elem = ref_get_elem, .zero = ref_zero, .sync = ref_sync,
