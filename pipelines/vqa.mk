@@ -62,7 +62,7 @@ $(OUT)/trained: $(DATA)/train.jsonl $(CONFIG) $(OUT)/images.lmdb $(OUT)/vocab.tx
 	cb-decode -m $(OUT)/images.lmdb | \
 	cb-tokenize -L $(LEN) | \
 	cb-batch -b $(BATCH) --shift $(SHIFT) --brightness $(BRIGHTNESS) | \
-	cb-train -c $(CONFIG) -o $(OUT)/run $(TRAIN_FLAGS)
+	cb-train -c $(CONFIG) -o $(OUT)/run $(TRAIN_FLAGS) $(enough)
 	touch $@
 
 $(OUT)/predictions.jsonl: $(OUT)/trained $(DATA)/val.jsonl
