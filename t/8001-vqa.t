@@ -29,11 +29,11 @@ for split, count in ('train', 24), ('val', 6):
                     question=q, labels={a: 1.0}, answer_type=t)) + '\n')
 json.dump({a: i for i, a in enumerate(['red', 'green', 'blue', 'yes', 'no'])},
           open('data/ans2label.json', 'w'))
-json.dump(dict(task='vqa', loss_type='bce', max_img_size=64, train_batch_size=4,
-    max_n_example_per_group=2, num_train_epochs=60, learning_rate=1e-3,
-    cnn_learning_rate=1e-3, init_stats=16, dropout=0, seed=1, model_config=dict(
+json.dump(dict(task='vqa', loss_type='bce', max_img_size=64, train_batch_size=3,
+    max_n_example_per_group=2, num_train_epochs=60, learning_rate=3e-4,
+    cnn_learning_rate=3e-4, init_stats=16, dropout=0, seed=1, model_config=dict(
     hidden_size=64, num_hidden_layers=1, num_attention_heads=4,
-    intermediate_size=64, vocab_size=0, max_position_embeddings=20,
+    intermediate_size=64, vocab_size=0, initializer_range=0.05, max_position_embeddings=20,
     max_grid_row_position_embeddings=4, max_grid_col_position_embeddings=4,
     stem_out_channels=8, width_per_group=4, res2_out_channels=16,
     blocks_per_stage=[1, 1, 1, 1], freeze_at=0)), open('small.json', 'w'))
