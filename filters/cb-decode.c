@@ -50,8 +50,7 @@ decode_group(struct job *j, struct cb_msg *group)
 		return 1;
 	if (what != CB_GROUP_GOOD)
 		cb_warn("%s", cb_error());
-	cb_progress("medium %lld of %lld", (long long)j->media,
-	    (long long)cb_intake_groups(j->in));
+	cb_intake_progress(j->in, j->media);
 	return 0;
 }
 

@@ -63,9 +63,7 @@ run(struct job *j)
 				cb_warn("%s", cb_error());
 				j->lost++;
 			}
-			cb_progress("group %lld of %lld",
-			    (long long)++j->groups,
-			    (long long)cb_intake_groups(j->in));
+			cb_intake_progress(j->in, ++j->groups);
 		} else {
 			rc = cb_writer_put(j->w, m);
 		}

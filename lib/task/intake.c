@@ -14,6 +14,7 @@ struct cb_intake {
 	struct cb_strs files;	/* own copies */
 	int	 next;
 	bool	 open;		/* a group was given, its end was not */
+	double	 begun;		/* cb_now() */
 };
 
 static bool
@@ -95,6 +96,7 @@ cb_intake_open(struct cb_intake **out, char *const *operands, int n,
 
 	if ((in = calloc(1, sizeof(*in))) == NULL)
 		return cb_fail(CB_ENOMEM, "input");
+	in->begun = cb_now();
 	if ((n == 0 ? cb_reader_open(&in->reader, STDIN_FILENO, "stdin") :
 	    open_operands(in, operands, n, wants)) < 0) {
 		cb_intake_close(in);
@@ -195,4 +197,18 @@ cb_intake_groups(const struct cb_intake *in)
 	n = cb_map_get(&cb_reader_header(in->reader)->root, "groups");
 	return n != NULL && n->type == MSGPACK_OBJECT_POSITIVE_INTEGER &&
 	    n->via.u64 < INT64_MAX ? (int64_t)n->via.u64 : 0;
+}
+
+void
+cb_intake_progress(const struct cb_intake *in, int64_t n)
+{
+	double rate = (double)n / (cb_now() - in->begun + 1e-3);
+	int64_t of = cb_intake_groups(in);
+
+	if (of >= n)
+		cb_progress("%lld of %lld media, %.1f/s, %.0f s left",
+		    (long long)n, (long long)of, rate,
+		    (double)(of - n) / rate);
+	else
+		cb_progress("%lld media, %.1f/s", (long long)n, rate);
 }

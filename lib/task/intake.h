@@ -28,4 +28,7 @@ int	cb_intake_next(struct cb_intake *in, struct cb_msg **out);
 int64_t	cb_intake_skipped(const struct cb_intake *in);
 int64_t	cb_intake_groups(const struct cb_intake *in);
 
+/* Progress after n groups, with rate and, where it can be known, time left. */
+void	cb_intake_progress(const struct cb_intake *in, int64_t n);
+
 #endif
