@@ -26,7 +26,8 @@
 
 #include "media/private.h"
 
-#define MAX_PACKETS (1 << 24)
+#define MAX_PACKETS (1 << 23)
+#define DRAIN_TRIES 256		/* damaged pictures at the end of a file */
 #define SEEK_READS 4096		/* packets to pass over after a seek */
 #define RGB_SLACK 64		/* libswscale may write past the last row */
 
@@ -364,23 +365,22 @@ feed(struct video *v)
 static int
 take(struct video *v)
 {
-	int rc;
+	int rc, tries;
 
-	for (;;) {
+	/* when drained the next may be good, but not for ever */
+	for (tries = 0; tries < DRAIN_TRIES; tries++) {
 		rc = avcodec_receive_frame(v->dec, v->frame);
 		if (rc == AVERROR(EAGAIN))
-			return 0;
+			return v->drained ? -1 : 0;
 		if (rc == AVERROR_EOF)
 			return -1;
 		if (rc >= 0)
-			break;
+			return 1;
 		note_damage(v, "damaged picture");
-		if (v->drained && rc == AVERROR(ENOMEM))
-			return -1;
 		if (!v->drained)
 			return 0;
 	}
-	return 1;
+	return -1;
 }
 
 /* Number of the frame with a time, or of the last one before it. */
