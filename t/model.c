@@ -220,9 +220,8 @@ test_refusals(struct cb_engine *e)
 	labels[2] = 2;
 	in.pictures = &narrow;
 	in.B = in.K = in.F = 1;
-	ok(cb_model_train(m, &in, 0, 0, &loss) < 0 &&
-	    strstr(cb_error(), "too narrow") != NULL,
-	    "a picture that shrinks to nothing: %s", cb_error());
+	ok(cb_model_train(m, &in, 0, 0, &loss) == 0,
+	    "a picture of one column is kept as one column");
 	c.heads = 3;
 	ok(cb_model_new(&no, e, &c) < 0, "heads that do not divide: %s",
 	    cb_error());

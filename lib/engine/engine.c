@@ -75,4 +75,6 @@ cb_resized(int *rows, int *cols, int h, int w, int S)
 		*cols = (int)(S * (w * 1.0 / h));
 	else
 		*rows = (int)(S * (h * 1.0 / w));
+	*rows = *rows > 0 ? *rows : 1;
+	*cols = *cols > 0 ? *cols : 1;
 }

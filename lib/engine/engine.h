@@ -115,8 +115,8 @@ struct cb_engine {
 	 * longer side becomes S, bilinear with half-pixel centres and no
 	 * antialiasing, zero padding right and bottom before the normalisation
 	 * (reference README, preprocess/, to the letter).  mean, std: host, RGB
-	 * order.  pictures: host, u8 [h,w,3] RGB each; the sides after resizing
-	 * are at least 1 (cb_resized() tells).
+	 * order.  pictures: host, u8 [h,w,3] RGB each; cb_resized() tells the
+	 * sides after resizing.
 	 */
 	void	(*prepare)(struct cb_engine *e, struct cb_elem *x,
 		    const struct cb_array *pictures, int P, int S,
@@ -297,7 +297,7 @@ struct cb_engine {
 };
 
 /* Sides after the longer one became S; double arithmetic, truncated (quirk
- * 37).  May give 0 for extreme shapes: the caller refuses those. */
+ * 37), but at least 1, where the original fails. */
 void	cb_resized(int *rows, int *cols, int h, int w, int S);
 
 /*

@@ -115,9 +115,9 @@ cb_model_memory(struct cb_model *m, int64_t bytes)
 /* ---- running ------------------------------------------------------------------ */
 
 static int
-check_pictures(const struct cb_model *m, const struct cb_array *p, int n)
+check_pictures(const struct cb_array *p, int n)
 {
-	int i, rows, cols;
+	int i;
 
 	for (i = 0; i < n; i++) {
 		if (p[i].type != CB_U8 || p[i].rank != 3 || p[i].dim[2] != 3 ||
@@ -125,13 +125,6 @@ check_pictures(const struct cb_model *m, const struct cb_array *p, int n)
 		    p[i].dim[0] > INT32_MAX || p[i].dim[1] > INT32_MAX)
 			return cb_fail(CB_EFORMAT, "batch: picture %d is not "
 			    "u8 [H,W,3]", i);
-		cb_resized(&rows, &cols, (int)p[i].dim[0], (int)p[i].dim[1],
-		    m->c.image);
-		if (rows < 1 || cols < 1)
-			return cb_fail(CB_EFORMAT, "batch: picture %d of %lld x"
-			    " %lld is too narrow for a side of %d", i,
-			    (long long)p[i].dim[1], (long long)p[i].dim[0],
-			    m->c.image);
 	}
 	return 0;
 }
@@ -183,7 +176,7 @@ cb_model_score(struct cb_model *m, const struct cb_inputs *in, float *scores,
 {
 	jmp_buf full;
 
-	if (check_pictures(m, in->pictures, in->B * in->K * in->F) < 0)
+	if (check_pictures(in->pictures, in->B * in->K * in->F) < 0)
 		return -1;
 	m->arena.full = &full;
 	return setjmp(full) != 0 ? -1 : run_score(m, in, scores, clip_scores);
@@ -293,7 +286,7 @@ cb_model_train(struct cb_model *m, const struct cb_inputs *in, uint64_t seed,
 	struct cb_inputs part = *in;
 	float partial;
 
-	if (check_pictures(m, in->pictures, in->B * in->K * in->F) < 0 ||
+	if (check_pictures(in->pictures, in->B * in->K * in->F) < 0 ||
 	    check_labels(m, in) < 0)
 		return -1;
 	m->training = true;
@@ -361,7 +354,7 @@ cb_model_calibrate(struct cb_model *m, const struct cb_array *pictures, int P)
 	jmp_buf full;
 	int rc;
 
-	if (check_pictures(m, pictures, P) < 0)
+	if (check_pictures(pictures, P) < 0)
 		return -1;
 	m->arena.full = &full;
 	m->calibrating = true;
