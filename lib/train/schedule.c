@@ -65,13 +65,3 @@ cb_lr_at(int64_t step, int64_t total, double base, enum cb_decay kind,
  * The number of groups already rounded up to what an epoch yields is the
  * caller's matter; here an epoch may be a fraction, as in the original.
  */
-int64_t
-cb_total_steps(const struct cb_settings *s, int64_t groups_an_epoch)
-{
-	double a_step = (double)s->train_batch_size *
-	    s->gradient_accumulation_steps;
-	double steps = ceil(s->num_train_epochs * (double)groups_an_epoch /
-	    a_step);
-
-	return steps < 1 ? 1 : (int64_t)steps;
-}

@@ -78,12 +78,6 @@ int	cb_optim_step(double *norm, struct cb_engine *e,
 	    const struct cb_segments *segs, float *w, float *m, float *v,
 	    const float *g, int64_t t, const double betas[2], double max_norm);
 
-/*
- * Steps of a run: ceil(epochs * groups / (batch * accumulation)), quirk 35; at
- * least 1.
- */
-int64_t	cb_total_steps(const struct cb_settings *s, int64_t groups_an_epoch);
-
 /* ---- restore points: restore.c ------------------------------------------ */
 
 /*

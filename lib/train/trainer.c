@@ -19,7 +19,7 @@
 #include "train.h"
 
 struct trainer {
-	const struct cb_run_options *o;
+	struct cb_run_options *o;
 	struct cb_settings *s;
 	struct cb_feed *feed;
 	struct cb_ahead *ahead;
@@ -545,7 +545,7 @@ open_model(struct trainer *t)
 static int
 start(struct trainer *t)
 {
-	struct cb_run_options *o = (struct cb_run_options *)t->o;
+	struct cb_run_options *o = t->o;
 	int rc;
 
 	if (describe(t) < 0 || find_total(t) < 0 || identify(t) < 0 ||
