@@ -358,6 +358,43 @@ norm(void)
 	var_clear(&norm_rstd);
 }
 
+/* ---- batch normalisation: x, gain, bias */
+
+static struct var batch_mean, batch_rstd, batch_running;
+
+static void
+batchnorm_forward(struct op *o)
+{
+	e->batchnorm_fwd(e, o->y.p, batch_mean.p, batch_rstd.p,
+	    batch_running.p, o->in[0].p, o->in[1].p, o->in[2].p, 9, 5, true);
+}
+
+static void
+batchnorm_backward(struct op *o)
+{
+	e->batchnorm_bwd(e, o->in[0].dp, o->in[1].dp, o->in[2].dp, o->y.dp,
+	    o->in[0].p, batch_mean.p, batch_rstd.p, o->in[1].p, 9, 5);
+}
+
+static void
+batchnorm(void)
+{
+	struct op o = { .nin = 3, .forward = batchnorm_forward,
+	    .backward = batchnorm_backward };
+
+	batch_mean = var("mean", 5, false, 0, 0);
+	batch_rstd = var("rstd", 5, false, 0, 0);
+	batch_running = var("running", 11, false, 0, 0);
+	o.in[0] = var("x", 45, true, -2, 2);
+	o.in[1] = var("gain", 5, false, .5, 2);
+	o.in[2] = var("bias", 5, false, -1, 1);
+	o.y = var("y", 45, true, -1, 1);
+	run(&o, "batchnorm");
+	var_clear(&batch_mean);
+	var_clear(&batch_rstd);
+	var_clear(&batch_running);
+}
+
 /* ---- linear maps: x, w, bias, through an activation */
 
 static struct cb_linear_plan *linear_plan;
@@ -499,17 +536,19 @@ main(int argc, char **argv)
 	cells = ints(4, (int32_t[]){ 0, 2, 3, 5 });
 	src = ints(7, (int32_t[]){ 0, -1, 3, 3, -3, 1, -1 });
 	seq = ints(4, (int32_t[]){ 0, 3, 4, 9 });
-	plan(38);
+	plan(44);
 	conv();
 	pool();
 	text();
 	grid();
 	rows();
 	norm();
+	batchnorm();
 	linear(CB_ACT_NONE, "linear");
 	linear(CB_ACT_RELU, "linear, relu");
 	linear(CB_ACT_GELU, "linear, gelu");
 	linear(CB_ACT_TANH, "linear, tanh");
+	linear(CB_ACT_ELU, "linear, elu");
 	attention(0);
 	attention(.25f);
 	loss(&(struct cb_loss){ CB_LOSS_CE, CB_AGG_MEAN, 2, 6, 3, 0, 0, 1 },

@@ -357,6 +357,33 @@ norm_case(struct run *r, const void *arg)
 	out_f32(r, "dbias", bias, D, T);
 }
 
+static void
+batchnorm_case(struct run *r, const void *arg)
+{
+	const int *a = arg;
+	struct cb_engine *e = r->e;
+	int T = a[0], D = a[1];
+	int64_t n = (int64_t)T * D;
+	struct cb_elem *x = acts(r, n), *y = acts(r, n), *dy = acts(r, n);
+	float *gain = params(r, D, .5, 2), *bias = params(r, D, -1, 1);
+	float *running = params(r, 2 * D + 1, .5, 2);
+	float *mean = params(r, D, 0, 0), *rstd = params(r, D, 0, 0);
+	float *dgain = params(r, D, -1, 1);
+
+	e->batchnorm_fwd(e, y, NULL, NULL, running, x, gain, bias, T, D, false);
+	out_elem(r, "y of running", y, n, 4);
+	e->batchnorm_fwd(e, y, mean, rstd, running, x, gain, bias, T, D, true);
+	out_elem(r, "y", y, n, T);
+	out_f32(r, "mean", mean, D, T);
+	out_f32(r, "rstd", rstd, D, T);
+	out_f32(r, "running", running, 2 * D + 1, T);
+	e->batchnorm_bwd(e, dy, dgain, bias, dy, x, mean, rstd, gain, T, D);
+	e->batchnorm_bwd(e, y, NULL, NULL, dy, x, mean, rstd, gain, T, D);
+	out_elem(r, "dx", dy, n, T);
+	out_f32(r, "dgain", dgain, D, T);
+	out_f32(r, "dbias", bias, D, T);
+}
+
 struct linear_case {
 	int	 T, I, O;
 	enum cb_act act;
@@ -625,17 +652,22 @@ static const struct {
 	CASE(norm, struct row_case, { 33, 17, 0, true, 1 }),
 	CASE(norm, struct row_case, { 127, 257, .3f, true, 2 }),
 	CASE(norm, struct row_case, { 677, 64, .1f, false, 1 }),
+	CASE(batchnorm, int[], { 2, 1 }),
+	CASE(batchnorm, int[], { 5, 33 }),
+	CASE(batchnorm, int[], { 31, 1025 }),
 	/* T I O act keep add */
 	CASE(linear, struct linear_case, { 1, 1, 1, CB_ACT_NONE, 0, 0 }),
 	CASE(linear, struct linear_case, { 31, 17, 33, CB_ACT_RELU, 0, 1 }),
 	CASE(linear, struct linear_case, { 33, 32, 67, CB_ACT_GELU, 1, 0 }),
 	CASE(linear, struct linear_case, { 5, 64, 3, CB_ACT_TANH, 1, 1 }),
+	CASE(linear, struct linear_case, { 7, 31, 33, CB_ACT_ELU, 0, 0 }),
 	CASE(linear, struct linear_case, { 131, 257, 200, CB_ACT_GELU, 0, 1 }),
 	CASE(linear, struct linear_case, { 397, 64, 600, CB_ACT_NONE, 1, 0 }),
 	CASE(act, int[], { CB_ACT_NONE, 31 }),
 	CASE(act, int[], { CB_ACT_RELU, 33 }),
 	CASE(act, int[], { CB_ACT_GELU, 70001 }),
 	CASE(act, int[], { CB_ACT_TANH, 1 }),
+	CASE(act, int[], { CB_ACT_ELU, 259 }),
 	/* S D A first more p */
 	CASE(attention, struct attention_case, { 1, 8, 1, 1, 0, 0 }),
 	CASE(attention, struct attention_case, { 5, 34, 2, 3, 2, .1f }),

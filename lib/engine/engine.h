@@ -37,7 +37,8 @@ struct cb_drop {
 	struct cb_rng rng;
 };
 
-enum cb_act { CB_ACT_NONE, CB_ACT_RELU, CB_ACT_GELU, CB_ACT_TANH };
+enum cb_act { CB_ACT_NONE, CB_ACT_RELU, CB_ACT_GELU, CB_ACT_TANH,
+	CB_ACT_ELU };
 
 /* A convolution of square kernels: [P,H,W,C] -> [P,OH,OW,O],
  * OH = (H + 2 pad - k) / stride + 1. */
@@ -221,6 +222,26 @@ struct cb_engine {
 		    const float *mean, const float *rstd, const float *gain,
 		    int T, int D, const struct cb_drop *drop);
 
+	/*
+	 * Batch normalisation of the columns of x [T,D]:
+	 *	y = (x - mean) * rstd * gain + bias,  rstd = 1 / sqrt(var + 1e-5)
+	 * Where learning, T >= 2: mean and biased variance are those of these
+	 * rows; mean and rstd [D] are kept for the backward pass; and running
+	 * [2D+1], which holds means, variances and the number of batches so
+	 * far, goes a tenth of the way to mean and unbiased variance, and
+	 * counts.  Else both are those of running, which stays as it is; mean
+	 * and rstd may be NULL.  y may not be x.  Backward writes dx, which may
+	 * be dy.  arXiv:1502.03167; quirk 18.
+	 */
+	void	(*batchnorm_fwd)(struct cb_engine *e, struct cb_elem *y,
+		    float *mean, float *rstd, float *running,
+		    const struct cb_elem *x, const float *gain,
+		    const float *bias, int T, int D, bool learn);
+	void	(*batchnorm_bwd)(struct cb_engine *e, struct cb_elem *dx,
+		    float *dgain, float *dbias, const struct cb_elem *dy,
+		    const struct cb_elem *x, const float *mean,
+		    const float *rstd, const float *gain, int T, int D);
+
 	/* A plan keeps the packed weights w [O,I] and bias [O]. */
 	int	(*linear_new)(struct cb_engine *e, struct cb_linear_plan **out,
 		    int I, int O);
@@ -238,8 +259,8 @@ struct cb_engine {
 		    struct cb_elem *dx, bool add, float *dw, float *dbias,
 		    const struct cb_elem *dz, const struct cb_elem *x, int T);
 
-	/* dz = dy * act'(.); kept is z for GELU, y for RELU and TANH.  dz may
-	 * be dy. */
+	/* dz = dy * act'(.); kept is z for GELU, y for RELU, TANH and ELU.
+	 * dz may be dy. */
 	void	(*act_bwd)(struct cb_engine *e, struct cb_elem *dz,
 		    const struct cb_elem *dy, const struct cb_elem *kept,
 		    enum cb_act act, int64_t n);

@@ -228,6 +228,8 @@ static const struct cb_engine table = {
 	.embed_grid_bwd = cpu_embed_grid_bwd,
 	.rows_fwd = cpu_rows_fwd, .rows_bwd = cpu_rows_bwd,
 	.norm_fwd = cpu_norm_fwd, .norm_bwd = cpu_norm_bwd,
+	.batchnorm_fwd = cpu_batchnorm_fwd,
+	.batchnorm_bwd = cpu_batchnorm_bwd,
 	.linear_new = cpu_linear_new, .linear_free = cpu_linear_free,
 	.linear_pack = cpu_linear_pack, .linear_fwd = cpu_linear_fwd,
 	.linear_bwd = cpu_linear_bwd,

@@ -158,6 +158,10 @@ act_row(float *y, const float *z, int n, enum cb_act act)
 		for (i = 0; i < n; i++)
 			y[i] = tanhf(z[i]);
 		break;
+	case CB_ACT_ELU:
+		for (i = 0; i < n; i++)
+			y[i] = z[i] > 0 ? z[i] : expm1f(z[i]);
+		break;
 	default:
 		if (y != z)
 			memcpy(y, z, sizeof(*y) * n);
@@ -282,6 +286,11 @@ act_task(void *arg, int task, int thread)
 #pragma GCC ivdep
 		for (; i < hi; i++)
 			dz[i] = dy[i] * (1 - k[i] * k[i]);
+		break;
+	case CB_ACT_ELU:
+#pragma GCC ivdep
+		for (; i < hi; i++)
+			dz[i] = dy[i] * (k[i] > 0 ? 1 : k[i] + 1);
 		break;
 	default:
 		if (dz != dy)

@@ -4,8 +4,9 @@
  *	z = x w' + bias,  y = act(z)
  *	dx = dz w,  dw += dz' x,  dbias += sum over t of dz
  *
- * act: max(0,z); GELU z (1 + erf(z / sqrt 2)) / 2; tanh.  Their derivatives are
- * written from what is kept: y for ReLU and tanh, z for GELU.
+ * act: max(0,z); GELU z (1 + erf(z / sqrt 2)) / 2; tanh; ELU z or exp(z) - 1, the
+ * second below 0.  Their derivatives are written from what is kept: z for GELU, y
+ * for the others.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -70,6 +71,8 @@ act_of(enum cb_act act, double z)
 		return z * (1 + erf(z * M_SQRT1_2)) / 2;
 	case CB_ACT_TANH:
 		return tanh(z);
+	case CB_ACT_ELU:
+		return z > 0 ? z : expm1(z);
 	default:
 		return z;
 	}
@@ -137,6 +140,8 @@ slope(enum cb_act act, double k)
 		    k * exp(-k * k / 2) * 0.39894228040143267794;
 	case CB_ACT_TANH:
 		return 1 - k * k;
+	case CB_ACT_ELU:
+		return k > 0 ? 1 : k + 1;
 	default:
 		return 1;
 	}

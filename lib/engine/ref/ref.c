@@ -85,6 +85,8 @@ static const struct cb_engine table = {
 	.embed_grid_bwd = ref_embed_grid_bwd,
 	.rows_fwd = ref_rows_fwd, .rows_bwd = ref_rows_bwd,
 	.norm_fwd = ref_norm_fwd, .norm_bwd = ref_norm_bwd,
+	.batchnorm_fwd = ref_batchnorm_fwd,
+	.batchnorm_bwd = ref_batchnorm_bwd,
 	.linear_new = ref_linear_new, .linear_free = ref_linear_free,
 	.linear_pack = ref_linear_pack, .linear_fwd = ref_linear_fwd,
 	.linear_bwd = ref_linear_bwd,

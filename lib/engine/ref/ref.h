@@ -66,6 +66,14 @@ void	ref_norm_bwd(struct cb_engine *, struct cb_elem *dx,
 	    const float *mean, const float *rstd, const float *gain,
 	    int T, int D, const struct cb_drop *drop);
 
+void	ref_batchnorm_fwd(struct cb_engine *, struct cb_elem *y,
+	    float *mean, float *rstd, float *running, const struct cb_elem *x,
+	    const float *gain, const float *bias, int T, int D, bool learn);
+void	ref_batchnorm_bwd(struct cb_engine *, struct cb_elem *dx,
+	    float *dgain, float *dbias, const struct cb_elem *dy,
+	    const struct cb_elem *x, const float *mean, const float *rstd,
+	    const float *gain, int T, int D);
+
 int	ref_linear_new(struct cb_engine *, struct cb_linear_plan **out,
 	    int I, int O);
 void	ref_linear_free(struct cb_engine *, struct cb_linear_plan *l);
