@@ -1,6 +1,6 @@
 /*
- * Batch normalisation.  (Twin: ref/batchnorm.c, with the formulas.)  A task is a
- * run of columns, WIDE of them at a time, so that a row of them is one vector
+ * Batch normalisation.  (Twin: ref/batchnorm.c, with the formulas.)  A task is
+ * a run of columns, WIDE of them at a time, so that a row of them is one vector
  * loop; sums over the rows are in double.
  */
 #include "cpu.h"
