@@ -15,7 +15,7 @@ struct clip {
 	struct cb_scene scene;
 	const struct cb_film_format *format;
 	char	 id[16];
-	char	*path;
+	char	*file;		/* in the directory */
 	int	 fps_num, fps_den, frames;
 };
 
@@ -45,9 +45,9 @@ counter(const struct job *j, int i)
 static void
 choose_film(struct clip *c, const struct job *j, const struct cb_rng *r)
 {
-	static const int sizes[][2] = { { 128, 96 }, { 96, 128 }, { 112, 112 },
-	    { 144, 112 }, { 160, 120 }, { 120, 160 }, { 176, 144 },
-	    { 240, 180 } };
+	static const int sizes[][2] = { { 96, 96 }, { 112, 96 }, { 96, 112 },
+	    { 128, 128 }, { 144, 128 }, { 128, 144 }, { 160, 144 },
+	    { 176, 176 } };
 	static const int rates[][2] = { { 10, 1 }, { 12, 1 }, { 15, 1 },
 	    { 25, 2 }, { 20, 1 }, { 24, 1 }, { 30000, 1001 } };
 	static const int gif_rates[][2] = { { 10, 1 }, { 25, 2 }, { 20, 1 } };
@@ -87,49 +87,22 @@ choose(struct clip *c, const struct job *j, int i)
 	cb_scene_vary(&c->scene, &r);
 	snprintf(c->id, sizeof(c->id), "%s%05u", i < j->ntrain ? "train" :
 	    "val", (unsigned)r.seq);
-	c->path = cb_strf("%s/videos/%s%s", j->dir, c->id,
-	    c->format->extension);
+	c->file = cb_strf("videos/%s%s", c->id, c->format->extension);
 }
 
 /* ---- videos -------------------------------------------------------------------- */
-
-static int
-shoot(const struct clip *c)
-{
-	struct cb_array ground = { .data = NULL }, rgb = { .data = NULL };
-	int64_t dim[3] = { c->scene.h, c->scene.w, 3 };
-	struct cb_film *f = NULL;
-	int i, rc = -1;
-
-	if (cb_array_init(&ground, CB_U8, 3, dim) < 0 ||
-	    cb_array_init(&rgb, CB_U8, 3, dim) < 0 ||
-	    cb_film_open(&f, c->path, c->format, c->scene.w, c->scene.h,
-	    c->fps_num, c->fps_den) < 0)
-		goto done;
-	cb_scene_ground(&ground, &c->scene);
-	for (i = 0; i < c->frames; i++) {
-		memcpy(rgb.data, ground.data, (size_t)cb_array_bytes(&rgb));
-		cb_scene_shapes(&rgb, &c->scene, (double)i * c->fps_den /
-		    c->fps_num);
-		if (cb_film_put(f, &rgb) < 0)
-			goto done;
-	}
-	rc = cb_film_close(f);
-	f = NULL;
-done:
-	cb_film_discard(f);
-	cb_array_clear(&rgb);
-	cb_array_clear(&ground);
-	return rc;
-}
 
 static void
 shoot_one(void *arg, int i, int thread)
 {
 	struct job *j = arg;
+	const struct clip *c = &j->clips[i];
+	char *path = cb_strf("%s/%s", j->dir, c->file);
 
-	if (shoot(&j->clips[i]) < 0)
+	if (cb_scene_film(path, &c->scene, c->format, c->fps_num, c->fps_den,
+	    c->frames) < 0)
 		j->why[i] = cb_strf("%s", cb_error());
+	free(path);
 	if (thread == 0)
 		cb_progress("video %d of %d", i + 1, j->n);
 }
@@ -210,6 +183,7 @@ put_scene(const struct job *j, int i, FILE *fp, int64_t *next)
 	json_t *v = cb_demo_json(&c->what, &words, c->id);
 
 	(void)next;
+	json_object_set_new(v, "file", json_string(c->file));
 	json_object_set_new(v, "format", json_string(c->format->name));
 	json_object_set_new(v, "size", json_pack("[i, i]", c->scene.w,
 	    c->scene.h));
@@ -317,7 +291,7 @@ make_set(struct job *j, int threads)
 	rc = make_folders(j->dir) < 0 || shoot_all(j, threads) < 0 ||
 	    write_texts(j) < 0 ? -1 : 0;
 	for (i = 0; i < j->n; i++)
-		free(j->clips[i].path);
+		free(j->clips[i].file);
 	free(j->clips);
 	return rc;
 }

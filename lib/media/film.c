@@ -12,6 +12,8 @@
 
 #include "media/private.h"
 
+/* For VP8, cpu-used above 0 means: as well as time allows, which is another
+ * file each time. */
 const struct cb_film_format cb_film_formats[] = {
 	{ "mp4/h264", ".mp4", "mp4", "libx264", AV_PIX_FMT_YUV420P,
 	    "preset=ultrafast:crf=22:g=12" },
@@ -24,7 +26,7 @@ const struct cb_film_format cb_film_formats[] = {
 	{ "mkv/h264", ".mkv", "matroska", "libx264", AV_PIX_FMT_YUV420P,
 	    "preset=superfast:crf=22:g=24:bf=2" },
 	{ "webm/vp8", ".webm", "webm", "libvpx", AV_PIX_FMT_YUV420P,
-	    "deadline=realtime:cpu-used=8:crf=10:b=2000000:g=12:"
+	    "deadline=realtime:cpu-used=-8:crf=10:b=2000000:g=12:"
 	    "lag-in-frames=0" },
 	{ "mp4/mpeg4", ".mp4", "mp4", "mpeg4", AV_PIX_FMT_YUV420P,
 	    "b=1000000:g=24:bf=1" },
@@ -243,4 +245,35 @@ cb_film_close(struct cb_film *f)
 		rc = av(avio_closep(&f->to->pb), f->path);
 	cb_film_discard(f);
 	return rc < 0 ? -1 : 0;
+}
+
+/* ---- a scene ------------------------------------------------------------------ */
+
+int
+cb_scene_film(const char *path, const struct cb_scene *s,
+    const struct cb_film_format *form, int fps_num, int fps_den, int frames)
+{
+	struct cb_array ground = { .data = NULL }, rgb = { .data = NULL };
+	int64_t dim[3] = { s->h, s->w, 3 };
+	struct cb_film *f = NULL;
+	int i, rc = -1;
+
+	if (cb_array_init(&ground, CB_U8, 3, dim) < 0 ||
+	    cb_array_init(&rgb, CB_U8, 3, dim) < 0 ||
+	    cb_film_open(&f, path, form, s->w, s->h, fps_num, fps_den) < 0)
+		goto done;
+	cb_scene_ground(&ground, s);
+	for (i = 0; i < frames; i++) {
+		memcpy(rgb.data, ground.data, (size_t)cb_array_bytes(&rgb));
+		cb_scene_shapes(&rgb, s, (double)i * fps_den / fps_num);
+		if (cb_film_put(f, &rgb) < 0)
+			goto done;
+	}
+	rc = cb_film_close(f);
+	f = NULL;
+done:
+	cb_film_discard(f);
+	cb_array_clear(&rgb);
+	cb_array_clear(&ground);
+	return rc;
 }

@@ -320,4 +320,9 @@ int	cb_film_close(struct cb_film *f);
 /* Frees, leaving a file that is not whole. */
 void	cb_film_discard(struct cb_film *f);
 
+/* All of it: the scene through so many frames, as a file. */
+int	cb_scene_film(const char *path, const struct cb_scene *s,
+	    const struct cb_film_format *f, int fps_num, int fps_den,
+	    int frames);
+
 #endif

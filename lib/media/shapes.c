@@ -13,7 +13,7 @@
 #define MAX_CORNERS 12
 
 const char *const cb_shape_names[] = {
-	"circle", "square", "triangle", "star", "cross", NULL
+	"circle", "square", "triangle", "cross", NULL
 };
 const char *const cb_colour_names[] = {
 	"red", "green", "blue", "yellow", "purple", "white", NULL
@@ -35,12 +35,9 @@ static const struct outline {
 	{ 0, { { 0 } } },
 	{ 4, { { -.8, -.8 }, { .8, -.8 }, { .8, .8 }, { -.8, .8 } } },
 	{ 3, { { 0, -1 }, { .95, .75 }, { -.95, .75 } } },
-	{ 10, { { 0, -1 }, { .247, -.34 }, { .951, -.309 }, { .4, .13 },
-	    { .588, .809 }, { 0, .42 }, { -.588, .809 }, { -.4, .13 },
-	    { -.951, -.309 }, { -.247, -.34 } } },
-	{ 12, { { -.3, -.95 }, { .3, -.95 }, { .3, -.3 }, { .95, -.3 },
-	    { .95, .3 }, { .3, .3 }, { .3, .95 }, { -.3, .95 }, { -.3, .3 },
-	    { -.95, .3 }, { -.95, -.3 }, { -.3, -.3 } } },
+	{ 12, { { -.25, -.95 }, { .25, -.95 }, { .25, -.25 }, { .95, -.25 },
+	    { .95, .25 }, { .25, .25 }, { .25, .95 }, { -.25, .95 },
+	    { -.25, .25 }, { -.95, .25 }, { -.95, -.25 }, { -.25, -.25 } } },
 };
 
 static double
@@ -80,7 +77,7 @@ vary_shape(struct cb_shape *s, struct dice *d, double x, double y, double w,
 	double least = w < h ? w : h;
 	int c;
 
-	s->radius = between(d, .32, .42) * least;
+	s->radius = between(d, .39, .43) * least;
 	s->reach_x = (w / 2 - s->radius) * between(d, .6, 1);
 	s->reach_y = (h / 2 - s->radius) * between(d, .6, 1);
 	if (s->motion == CB_MOVE_ACROSS)
@@ -91,7 +88,7 @@ vary_shape(struct cb_shape *s, struct dice *d, double x, double y, double w,
 	    between(d, -1, 1);
 	s->y = y + h / 2 + (h / 2 - s->radius - s->reach_y) *
 	    between(d, -1, 1);
-	s->turn = between(d, -.2, .2);
+	s->turn = between(d, -.1, .1);
 	s->rate = between(d, .3, .8);
 	s->phase = between(d, 0, 1);
 	for (c = 0; c < 3; c++)
@@ -102,15 +99,15 @@ static void
 vary_ground(struct cb_scene *s, struct dice *d)
 {
 	double least = s->w < s->h ? s->w : s->h;
-	double dark = between(d, 45, 105), step = between(d, 55, 90);
+	double dark = between(d, 70, 90), step = between(d, 55, 65);
 	int c;
 
 	for (c = 0; c < 3; c++) {
-		s->tone[0][c] = dark + between(d, -16, 16);
-		s->tone[1][c] = dark + step + between(d, -16, 16);
+		s->tone[0][c] = dark + between(d, -6, 6);
+		s->tone[1][c] = dark + step + between(d, -6, 6);
 	}
-	s->period = least / between(d, 5, 8);
-	s->angle = between(d, 0, TURN / 2);
+	s->period = least / between(d, 11, 13);
+	s->angle = between(d, -.15, .15);
 	s->from_x = between(d, .3, .7) * s->w;
 	s->from_y = between(d, .3, .7) * s->h;
 	s->grain = d->rng;
@@ -128,11 +125,11 @@ cb_scene_vary(struct cb_scene *s, const struct cb_rng *rng)
 	for (i = 0; i < s->n; i++) {
 		far = s->shapes[i].place;
 		if (s->stacked)
-			vary_shape(&s->shapes[i], &d, .2 * w, far * h / 2,
-			    .6 * w, h / 2);
+			vary_shape(&s->shapes[i], &d, .22 * w, far * h / 2,
+			    .56 * w, h / 2);
 		else
-			vary_shape(&s->shapes[i], &d, far * w / 2, .2 * h,
-			    w / 2, .6 * h);
+			vary_shape(&s->shapes[i], &d, far * w / 2, .22 * h,
+			    w / 2, .56 * h);
 	}
 }
 
@@ -150,19 +147,14 @@ pattern_at(const struct cb_scene *s, double x, double y)
 {
 	double p = s->period, soft = p / TURN, ca, sa, u, v, row;
 
-	switch (s->pattern) {
-	case 0:			/* stripes, in any direction */
-		u = x * cos(s->angle) + y * sin(s->angle);
-		return clamp01(.5 + soft * sin(TURN * u / p));
-	case 3:			/* rings */
+	if (s->pattern == 3)	/* rings */
 		return clamp01(.5 + soft * sin(TURN * hypot(x, y) / p));
-	default:
-		break;
-	}
-	ca = cos(.15 * sin(s->angle));	/* the others are a little askew */
-	sa = sin(.15 * sin(s->angle));
+	ca = cos(s->angle);	/* the others are a little askew */
+	sa = sin(s->angle);
 	u = x * ca + y * sa;
 	v = y * ca - x * sa;
+	if (s->pattern == 0)	/* stripes */
+		return clamp01(.5 + soft * sin(TURN * u / p));
 	if (s->pattern == 1)	/* checks */
 		return clamp01(.5 + 2 * soft * sin(TURN / 2 * u / p) *
 		    sin(TURN / 2 * v / p));

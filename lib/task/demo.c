@@ -1,7 +1,7 @@
 /*
- * What the videos of the demo show, and what is asked about it.  Half of them
- * have two shapes, where neither the picture nor the question alone tells the
- * answer; those with one shape are there to learn the words from.
+ * What the videos of the demo show, and what is asked about it.  Some have two
+ * shapes, where neither the picture nor the question alone tells the answer;
+ * those with one shape are there to learn the words from.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -35,25 +35,34 @@ counter(const struct cb_rng *rng, bool held_out, int purpose)
 	return r;
 }
 
+static int
+number_of_place(const struct cb_demo *d, int k)
+{
+	return 2 * d->stacked + d->at[k].place;
+}
+
 /*
- * Of the backgrounds that a red circle could have, one is kept for the
- * held-out videos, and so for each pair: a Latin square.
+ * A Latin hypercube: of the backgrounds that a red circle on the left could
+ * have, one is kept for the held-out videos, and so wherever three of the four
+ * are given.
  */
 static bool
-is_held_out(int shape, int colour, int pattern, int npatterns)
+is_held_out(const struct cb_demo *d, int k, int npatterns)
 {
-	return (shape + 2 * colour + pattern) % npatterns == 0;
+	const struct cb_demo_shape *s = &d->at[k];
+
+	return (s->shape + 2 * s->colour + number_of_place(d, k) +
+	    d->pattern) % npatterns == 0;
 }
 
 static bool
 fits(const struct cb_demo *d, int npatterns)
 {
 	const struct cb_demo_shape *a = d->at, *b = d->at + 1;
-	int i;
+	int k;
 
-	for (i = 0; i < d->n; i++)
-		if (is_held_out(d->at[i].shape, d->at[i].colour, d->pattern,
-		    npatterns) != d->held_out)
+	for (k = 0; k < d->n; k++)
+		if (is_held_out(d, k, npatterns) != d->held_out)
 			return false;
 	return d->n < 2 || (a->shape != b->shape && a->colour != b->colour);
 }
@@ -88,7 +97,7 @@ cb_demo_draw(struct cb_demo *d, bool held_out, const struct cb_demo_words *w,
 static const char *
 place_of(const struct cb_demo *d, int k)
 {
-	return places[2 * d->stacked + d->at[k].place];
+	return places[number_of_place(d, k)];
 }
 
 char *

@@ -94,7 +94,8 @@ struct cb_feed_options {
 	bool	 pad;		/* all rows max_len long, not as the longest */
 	/* Questions asked of groups that have no texts; or NULL. */
 	const struct cb_strs *texts;
-	/* Vocabulary for texts without ids; borrowed.  NULL: the header's. */
+	/* Vocabulary for texts without ids; borrowed.  NULL: the header's.
+	 * Ids that were made with another are an error. */
 	const struct cb_vocab *vocab;
 	/* Is given messages that are not ours, to pass them on; or NULL. */
 	int	(*other)(void *arg, const struct cb_msg *m);
@@ -121,32 +122,67 @@ int	cb_feed_next(struct cb_feed *f, struct cb_batch **out);
 /* Groups lost so far, upstream's included (those are known at the end). */
 int64_t	cb_feed_skipped(const struct cb_feed *f);
 
-/* ---- metrics: metric.c -------------------------------------------------- */
+/* ---- metrics: metric.c, rank.c ------------------------------------------- */
 
 /*
  * Accuracies of predictions against annotations, both lists of objects:
  *
  *	overall_acc, TYPE_acc ...	means of the scores, 0 for an empty type
  *	ratios: TYPE_ratio ...		[share, count] of the questions
+ *	mc_accuracy			(caption_mc) percentage, a text
  *	questions, missing		how many, and how many not predicted
  *	most_frequent_answer, _acc	the best that one constant answer can do
  *
  * The accuracies and ratios are the original's raw figures.  task: "vqa" (the
- * score of an answer is its weight in "labels") or "open_qa" (1 where "answer"
- * is equal).  types: names that must appear, in this order; NULL: those of
- * the data in order of appearance.  A question predicted twice counts once, by
- * its last prediction; one without prediction scores 0; a prediction without
- * question is an error.  answers: names for predictions that are labels; NULL.
+ * score of an answer is its weight in "labels"), "open_qa" (1 where "answer"
+ * is equal), or "mc_qa" and "caption_mc" (1 where it is the same option; a
+ * number, or a text of digits).  types: names that must appear, in this
+ * order; NULL: those of the data in order of appearance.  A question predicted
+ * twice counts once, by its last prediction; one without prediction scores 0; a
+ * prediction without question is an error.  answers: names for predictions that
+ * are labels; NULL.
  */
 int	cb_metrics(json_t **out, const char *task, const json_t *annotations,
 	    const json_t *predictions, const struct cb_strs *types,
 	    const json_t *answers);
 
-/* The same from files; "-" is stdin, task NULL is guessed, answers NULL: none
- * is needed or ans2label.json. */
+/* The accuracies and ratios as the original prints them: percentages with two
+ * decimals, shares of the number of predictions; yours. */
+json_t	*cb_metrics_printed(const json_t *metrics, int64_t predictions);
+
+/*
+ * The same from files; "-" is stdin, task NULL is guessed, answers NULL: none
+ * is needed or ans2label.json.  Retrieval too.  original: percentages as above,
+ * and scores of retrieval rounded.
+ */
 int	cb_metrics_files(json_t **out, const char *task,
 	    const char *annotations, const char *predictions,
-	    const char *answers);
+	    const char *answers, bool original);
+
+/*
+ * Retrieval: scores of pairs of texts and media, each with the medium that is
+ * right for it.  All of the truth first, then the scores in any order; of
+ * equal scores the one in front is that which came first, by media in the
+ * order of the first text's, or by texts.  A pair that comes again is dropped.
+ */
+struct cb_pairs;
+
+/* rounded: scores to 4 decimals, as the original does. */
+int	cb_pairs_new(struct cb_pairs **out, bool rounded);
+void	cb_pairs_free(struct cb_pairs *p);
+int	cb_pairs_truth(struct cb_pairs *p, const char *text,
+	    const char *medium);
+int	cb_pairs_add(struct cb_pairs *p, const char *text,
+	    const char *medium, double score);
+
+/*
+ * "text2video", "video2text", each r1, r5, r10 in percent, medianR, meanR; the
+ * same in "optimistic" and "pessimistic", where equal scores are behind or in
+ * front of the match; "texts", "media", "pairs", "repeated", "missing".  What
+ * is right for a medium is the last of its texts.  A match without score is
+ * behind all.
+ */
+int	cb_pairs_metrics(json_t **out, const struct cb_pairs *p);
 
 /* ---- questions about made videos: demo.c ----------------------------------- */
 
@@ -171,8 +207,8 @@ struct cb_demo {
 
 /*
  * Draws what video number rng->seq of a split shows; rng->epoch is not used.
- * Shapes and colours of a video differ.  No (shape, colour, background) of a
- * held-out video is in any other video, while each two of the three are.
+ * Shapes and colours of a video differ.  No (shape, colour, place, background)
+ * of a held-out video is in any other video, while each three of the four are.
  */
 void	cb_demo_draw(struct cb_demo *d, bool held_out,
 	    const struct cb_demo_words *w, const struct cb_rng *rng);
