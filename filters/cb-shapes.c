@@ -31,7 +31,7 @@ struct job {
 
 static struct cb_demo_words words;
 
-/* ---- what there will be ------------------------------------------------------ */
+/* ---- what there will be ------------------------------------------------- */
 
 static struct cb_rng
 counter(const struct job *j, int i)
@@ -90,7 +90,7 @@ choose(struct clip *c, const struct job *j, int i)
 	c->file = cb_strf("videos/%s%s", c->id, c->format->extension);
 }
 
-/* ---- videos -------------------------------------------------------------------- */
+/* ---- videos ------------------------------------------------------------- */
 
 static void
 shoot_one(void *arg, int i, int thread)
@@ -129,7 +129,7 @@ shoot_all(struct job *j, int threads)
 	return rc;
 }
 
-/* ---- texts ----------------------------------------------------------------------- */
+/* ---- texts -------------------------------------------------------------- */
 
 static int
 put_line(FILE *fp, json_t *v)
@@ -238,7 +238,7 @@ write_texts(const struct job *j)
 	    write_file(j, "train.jsonl", 0, t, put_questions) < 0 ? -1 : 0;
 }
 
-/* ---- all ---------------------------------------------------------------------------- */
+/* ---- all ---------------------------------------------------------------- */
 
 /* A folder that has videos of other settings would end as a mixture. */
 static int

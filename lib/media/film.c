@@ -162,7 +162,7 @@ done:
 	return rc;
 }
 
-/* ---- pictures ---------------------------------------------------------------- */
+/* ---- pictures ----------------------------------------------------------- */
 
 /*
  * 6 x 7 x 6 levels of red, green and blue.  What a level is off is spread over
@@ -247,7 +247,7 @@ cb_film_close(struct cb_film *f)
 	return rc < 0 ? -1 : 0;
 }
 
-/* ---- a scene ------------------------------------------------------------------ */
+/* ---- a scene ------------------------------------------------------------ */
 
 int
 cb_scene_film(const char *path, const struct cb_scene *s,

@@ -52,7 +52,7 @@ byte(double v)
 	return (uint8_t)(255 * clamp01(v / 255) + 0.5);
 }
 
-/* ---- looks ---------------------------------------------------------------- */
+/* ---- looks -------------------------------------------------------------- */
 
 /* Draws one after the other. */
 struct dice {
@@ -133,7 +133,7 @@ cb_scene_vary(struct cb_scene *s, const struct cb_rng *rng)
 	}
 }
 
-/* ---- background ------------------------------------------------------------- */
+/* ---- background --------------------------------------------------------- */
 
 static double
 nearest(double v, double period)
@@ -192,7 +192,7 @@ cb_scene_ground(struct cb_array *rgb, const struct cb_scene *s)
 	}
 }
 
-/* ---- shapes ------------------------------------------------------------------ */
+/* ---- shapes ------------------------------------------------------------- */
 
 /*
  * Distance of (x, y) to a closed line, negative inside: the nearest point over

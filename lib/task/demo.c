@@ -92,7 +92,7 @@ cb_demo_draw(struct cb_demo *d, bool held_out, const struct cb_demo_words *w,
 	} while (!fits(d, patterns));
 }
 
-/* ---- texts ------------------------------------------------------------------- */
+/* ---- texts -------------------------------------------------------------- */
 
 static const char *
 place_of(const struct cb_demo *d, int k)
