@@ -37,13 +37,114 @@ types_of(struct cb_strs *types, const json_t *expected)
 	}
 }
 
+/* The expected figures, one by one, against those that came out. */
+static void
+compare(const json_t *expected, const json_t *got, const char *how)
+{
+	const char *key;
+	json_t *v;
+	char *a, *b;
+
+	json_object_foreach((json_t *)expected, key, v) {
+		a = cb_json_text(v);
+		b = cb_json_text(json_object_get(got, key));
+		if (!ok(strcmp(a, b) == 0, "%s%s", key, how))
+			fprintf(stderr, "# got %s, expected %s\n", b, a);
+		free(a);
+		free(b);
+	}
+}
+
+/* "id" of the questions to "qid", {id: answer} to a list. */
+static json_t *
+caption_predictions(const json_t *file)
+{
+	json_t *list = json_array(), *row, *v;
+	const char *id;
+	size_t i;
+
+	json_array_foreach(json_object_get(file, "data"), i, row)
+		json_object_set(row, "qid", json_object_get(row, "id"));
+	json_object_foreach(json_object_get(file, "predictions"), id, v)
+		json_array_append_new(list, json_pack("{s:s, s:O}", "id", id,
+		    "answer", v));
+	return list;
+}
+
+static bool
+questions(json_t **got, const json_t *file, const struct cb_strs *types)
+{
+	json_t *answers = NULL, *map = json_object_get(file, "ans2label");
+	json_t *data = json_object_get(file, "data"), *rows, *printed;
+	const json_t *first = json_array_get(data, 0);
+	const char *task = "mc_qa";
+	bool good;
+
+	if (map != NULL) {
+		answers = names(map);
+		task = "open_qa";
+	} else if (json_object_get(first, "labels") != NULL) {
+		task = "vqa";
+	} else if (json_object_get(file, "predictions") != NULL) {
+		task = "caption_mc";
+	}
+	rows = strcmp(task, "caption_mc") == 0 ? caption_predictions(file) :
+	    json_incref(json_object_get(file, "results"));
+	good = cb_metrics(got, task, data, rows, types, answers) == 0;
+	if (good) {
+		printed = cb_metrics_printed(*got,
+		    (int64_t)json_array_size(rows));
+		compare(json_object_get(file, "printed"), printed, ", printed");
+		json_decref(printed);
+	}
+	json_decref(answers);
+	json_decref(rows);
+	return good;
+}
+
+/* A text's id or a medium's. */
+static char *
+id_of(const json_t *list, size_t i)
+{
+	return cb_json_text(json_array_get(list, i));
+}
+
+static bool
+pairs(json_t **got, const json_t *file)
+{
+	struct cb_pairs *p;
+	json_t *row;
+	char *text, *medium;
+	bool good = true;
+	size_t i;
+
+	cb_pairs_new(&p, false);
+	json_array_foreach(json_object_get(file, "truth"), i, row) {
+		text = id_of(row, 0);
+		medium = id_of(row, 1);
+		good = good && cb_pairs_truth(p, text, medium) == 0;
+		free(text);
+		free(medium);
+	}
+	json_array_foreach(json_object_get(file, "pairs"), i, row) {
+		medium = id_of(row, 0);
+		text = id_of(row, 1);
+		good = good && cb_pairs_add(p, text, medium,
+		    json_number_value(json_array_get(row, 2))) == 0;
+		free(text);
+		free(medium);
+	}
+	good = good && cb_pairs_metrics(got, p) == 0;
+	cb_pairs_free(p);
+	return good;
+}
+
 static void
 one(const char *path)
 {
 	struct cb_strs types = { 0 };
-	json_t *file, *expected, *got, *answers = NULL, *v;
-	const char *key;
-	char *a, *b;
+	json_t *file, *expected, *got;
+	bool good;
 
 	if (cb_json_load(&file, path) < 0) {
 		ok(false, "%s", cb_error());
@@ -51,25 +152,17 @@ one(const char *path)
 	}
 	expected = json_object_get(file, "expected");
 	types_of(&types, expected);
-	if (json_object_get(file, "ans2label") != NULL)
-		answers = names(json_object_get(file, "ans2label"));
-	if (!ok(cb_metrics(&got, answers != NULL ? "open_qa" : "vqa",
-	    json_object_get(file, "data"), json_object_get(file, "results"),
-	    &types, answers) == 0, "%s", path))
-		return;
-	json_object_foreach(expected, key, v) {
-		a = cb_json_text(v);
-		b = cb_json_text(json_object_get(got, key));
-		if (!ok(strcmp(a, b) == 0, "%s", key))
-			fprintf(stderr, "# got %s, expected %s\n", b, a);
-		free(a);
-		free(b);
+	good = json_object_get(file, "pairs") != NULL ? pairs(&got, file) :
+	    questions(&got, file, &types);
+	if (ok(good && json_object_size(expected) > 0, "%s", path)) {
+		compare(expected, got, "");
+		json_decref(got);
+	} else if (!good) {
+		fprintf(stderr, "# %s\n", cb_error());
 	}
 	while (types.n > 0)
 		free((char *)types.at[--types.n]);
 	free(types.at);
-	json_decref(answers);
-	json_decref(got);
 	json_decref(file);
 }
 

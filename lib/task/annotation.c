@@ -109,17 +109,39 @@ check_keys(const struct convention *c, const json_t *line)
 	return 0;
 }
 
+int64_t
+annotation_option(const json_t *answer)
+{
+	const char *text = json_string_value(answer);
+	int64_t k;
+	char *end;
+
+	if (json_is_integer(answer))
+		k = json_integer_value(answer);
+	else if (text == NULL || *text < '0' || *text > '9')
+		return -1;
+	else if (k = strtoll(text, &end, 10), *end != '\0')
+		return -1;
+	return k < 0 ? -1 : k;
+}
+
+char *
+annotation_name(const json_t *medium)
+{
+	if (json_is_integer(medium))
+		return cb_strf("%lld", (long long)json_integer_value(medium));
+	if (json_is_string(medium) && json_string_length(medium) > 0)
+		return cb_strf("%s", json_string_value(medium));
+	return NULL;
+}
+
 static int
 add_medium(struct annotation *a, const json_t *line, int64_t *number)
 {
-	const json_t *v = medium_of(a->kind, line), *known;
-	char *name;
+	char *name = annotation_name(medium_of(a->kind, line));
+	const json_t *known;
 
-	if (json_is_integer(v))
-		name = cb_strf("%lld", (long long)json_integer_value(v));
-	else if (json_is_string(v) && json_string_length(v) > 0)
-		name = cb_strf("%s", json_string_value(v));
-	else
+	if (name == NULL)
 		return cb_fail(CB_EFORMAT, "the medium is not a name");
 	if ((known = json_object_get(a->media_index, name)) != NULL) {
 		*number = json_integer_value(known);
@@ -198,6 +220,14 @@ check_label(struct annotation *a, const json_t *line)
 			return cb_fail(CB_EFORMAT, "key \"answer\" is not a "
 			    "text");
 		count_answer(a, json_string_value(v));
+		return 0;
+	case LABEL_INDEX:
+		v = json_object_get(line, "answer");
+		if (v != NULL && (annotation_option(v) < 0 ||
+		    (size_t)annotation_option(v) >=
+		    json_array_size(json_object_get(line, "options"))))
+			return cb_fail(CB_EFORMAT, "key \"answer\" is not the "
+			    "number of an option, from 0");
 		return 0;
 	default:
 		return 0;

@@ -68,6 +68,12 @@ json_t	*annotation_line(const struct annotation *a, int64_t i);
 json_t	*annotation_id(const struct annotation *a, const json_t *line,
 	    int64_t i);
 
+/* The number of an option, an integer or digits; -1: it is neither. */
+int64_t	 annotation_option(const json_t *answer);
+
+/* The name of a medium, a text or a number, yours; NULL: it is neither. */
+char	*annotation_name(const json_t *medium);
+
 /* Answers of a.counts, most frequent first, ties by name; yours. */
 json_t	*annotation_answers(const struct annotation *a);
 

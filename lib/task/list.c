@@ -324,45 +324,31 @@ scores_of(const struct cb_list *l, const json_t *map)
 	return list;
 }
 
-static int
-add_label(const struct cb_list *l, json_t *to, const json_t *line,
-    int64_t number)
+static void
+add_label(const struct cb_list *l, json_t *to, const json_t *line)
 {
 	const json_t *v = json_object_get(line, "answer"), *label;
-	char *end;
-	long k;
 
 	switch (l->a->kind->label) {
 	case LABEL_SCORES:
 		v = json_object_get(line, "labels");
 		if (v != NULL && l->labels != NULL)
 			json_object_set_new(to, "labels", scores_of(l, v));
-		return 0;
+		break;
 	case LABEL_NAME:
 		if (v == NULL || l->labels == NULL)
-			return 0;
+			break;
 		label = json_object_get(l->labels, json_string_value(v));
 		if (label != NULL)
 			json_object_set(to, "label", (json_t *)label);
-		return 0;
+		break;
 	case LABEL_INDEX:
-		if (v == NULL)
-			return 0;
-		k = (long)json_integer_value(v);
-		if (json_is_string(v)) {
-			k = strtol(json_string_value(v), &end, 10);
-			k = *end != '\0' || end == json_string_value(v) ? -1 :
-			    k;
-		}
-		if (k < 0 || (size_t)k >= json_array_size(json_object_get(line,
-		    "options")) || !(json_is_string(v) || json_is_integer(v)))
-			return cb_fail(CB_EFORMAT, "%s:%lld: \"answer\" is not "
-			    "the number of an option", l->a->path,
-			    (long long)number);
-		json_object_set_new(to, "label", json_integer(k));
-		return 0;
+		if (v != NULL)
+			json_object_set_new(to, "label",
+			    json_integer(annotation_option(v)));
+		break;
 	default:
-		return 0;
+		break;
 	}
 }
 
@@ -372,25 +358,21 @@ add_example(const struct cb_list *l, json_t *to, int64_t i)
 {
 	json_t *line = annotation_line(l->a, i), *ex = json_object(), *v;
 	const char *key;
-	int rc = -1;
 
 	if (line == NULL || ex == NULL) {
-		cb_fail(CB_ENOMEM, "%s", l->a->path);
-		goto done;
+		json_decref(line);
+		json_decref(ex);
+		return cb_fail(CB_ENOMEM, "%s", l->a->path);
 	}
 	json_object_set_new(ex, "id", annotation_id(l->a, line, i));
 	json_object_foreach(line, key, v)
 		if (strcmp(key, "id") != 0 && strcmp(key, "label") != 0 &&
 		    strcmp(key, "labels") != 0)
 			json_object_set_nocheck(ex, key, v);
-	if (add_label(l, ex, line, l->a->lines[i].number) < 0)
-		goto done;
-	json_array_append(to, ex);
-	rc = 0;
-done:
+	add_label(l, ex, line);
+	json_array_append_new(to, ex);
 	json_decref(line);
-	json_decref(ex);
-	return rc;
+	return 0;
 }
 
 static int

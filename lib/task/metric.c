@@ -82,6 +82,22 @@ answer_of(const json_t *row, const json_t *answers)
 	return json_string_value(v);
 }
 
+static bool
+has_options(const char *task)
+{
+	return strcmp(task, "mc_qa") == 0 || strcmp(task, "caption_mc") == 0;
+}
+
+/* 1 where both name the same option. */
+static double
+score_option(const json_t *question, const json_t *prediction)
+{
+	int64_t a = annotation_option(json_object_get(question, "answer"));
+	int64_t b = annotation_option(json_object_get(prediction, "answer"));
+
+	return a >= 0 && a == b;
+}
+
 static double
 score(const char *task, const json_t *question, const char *answer)
 {
@@ -119,7 +135,9 @@ score_all(double *x, char *seen, const char *task, const json_t *annotations,
 		if (rc < 0)
 			break;
 		k = (size_t)json_integer_value(at);
-		x[k] = score(task, json_array_get(annotations, k),
+		x[k] = has_options(task) ?
+		    score_option(json_array_get(annotations, k), row) :
+		    score(task, json_array_get(annotations, k),
 		    answer_of(row, answers));
 		seen[k] = 1;
 	}
@@ -141,6 +159,17 @@ put_type(json_t *out, json_t *ratios, const char *type, const double *x,
 	free(ratio);
 }
 
+/* What kind of question it is: videos with options say so in "task". */
+static const char *
+type_of(const json_t *question)
+{
+	const char *type = json_string_value(json_object_get(question,
+	    "answer_type"));
+
+	return type != NULL || json_object_get(question, "options") == NULL ?
+	    type : json_string_value(json_object_get(question, "task"));
+}
+
 /* Names of the types, each once, in order; yours. */
 static json_t *
 types_of(const json_t *annotations, const struct cb_strs *types)
@@ -153,8 +182,7 @@ types_of(const json_t *annotations, const struct cb_strs *types)
 	for (k = 0; types != NULL && k < types->n; k++)
 		json_object_set_new_nocheck(set, types->at[k], json_null());
 	json_array_foreach((json_t *)annotations, i, row) {
-		type = json_string_value(json_object_get(row, "answer_type"));
-		if (type != NULL)
+		if ((type = type_of(row)) != NULL)
 			json_object_set_new_nocheck(set, type, json_null());
 	}
 	return set;
@@ -176,9 +204,7 @@ put_types(json_t *out, const json_t *annotations, const double *x,
 	json_object_foreach(set, type, none) {
 		k = 0;
 		json_array_foreach((json_t *)annotations, i, row) {
-			its = json_string_value(json_object_get(row,
-			    "answer_type"));
-			if (its != NULL && strcmp(its, type) == 0)
+			if ((its = type_of(row)) != NULL && strcmp(its, type) == 0)
 				some[k++] = x[i];
 		}
 		put_type(out, ratios, type, some, k, n);
@@ -205,6 +231,7 @@ put_constant(json_t *out, const char *task, const json_t *annotations)
 	json_t *total = json_object(), *row, *s;
 	const char *answer, *best = NULL;
 	double most = 0;
+	char *name;
 	size_t i;
 
 	json_array_foreach((json_t *)annotations, i, row) {
@@ -215,8 +242,13 @@ put_constant(json_t *out, const char *task, const json_t *annotations)
 			continue;
 		}
 		s = json_object_get(row, "answer");
-		if (json_is_string(s))
+		if (has_options(task) && annotation_option(s) >= 0) {
+			name = cb_strf("%lld", (long long)annotation_option(s));
+			add_score(total, name, 1);
+			free(name);
+		} else if (json_is_string(s)) {
 			add_score(total, json_string_value(s), 1);
+		}
 	}
 	json_object_foreach(total, answer, s) {
 		if (best == NULL || json_number_value(s) > most ||
@@ -234,6 +266,17 @@ put_constant(json_t *out, const char *task, const json_t *annotations)
 	json_decref(total);
 }
 
+/* The original's figure, which is a text. */
+static void
+put_percentage(json_t *out)
+{
+	char *text = cb_strf("%.2f", 100 * json_number_value(json_object_get(out,
+	    "overall_acc")));
+
+	json_object_set_new(out, "mc_accuracy", json_string(text));
+	free(text);
+}
+
 int
 cb_metrics(json_t **out, const char *task, const json_t *annotations,
     const json_t *predictions, const struct cb_strs *types,
@@ -246,7 +289,8 @@ cb_metrics(json_t **out, const char *task, const json_t *annotations,
 	json_int_t missing = 0;
 	int rc = -1;
 
-	if (strcmp(task, "vqa") != 0 && strcmp(task, "open_qa") != 0) {
+	if (strcmp(task, "vqa") != 0 && strcmp(task, "open_qa") != 0 &&
+	    !has_options(task)) {
 		cb_fail(CB_EUSAGE, "%s: no metric for this task", task);
 		goto done;
 	}
@@ -260,6 +304,8 @@ cb_metrics(json_t **out, const char *task, const json_t *annotations,
 	    json_real(sum(x, (int64_t)n) / (double)n));
 	if (put_types(result, annotations, x, types) < 0)
 		goto done;
+	if (strcmp(task, "caption_mc") == 0)
+		put_percentage(result);
 	for (i = 0; i < n; i++)
 		missing += !seen[i];
 	json_object_set_new(result, "questions", json_integer((json_int_t)n));
@@ -274,6 +320,37 @@ done:
 	return rc;
 }
 
+/* ---- as the original prints them ----------------------------------------- */
+
+static json_t *
+percentage(double share)
+{
+	char *text = cb_strf("%.2f", 100 * share);
+	json_t *v = json_real(strtod(text, NULL));
+
+	free(text);
+	return v;
+}
+
+json_t *
+cb_metrics_printed(const json_t *metrics, int64_t predictions)
+{
+	json_t *out = json_deep_copy(metrics), *v;
+	const char *key;
+	double n;
+
+	json_object_foreach((json_t *)metrics, key, v)
+		if (json_is_real(v))
+			json_object_set_new_nocheck(out, key,
+			    percentage(json_real_value(v)));
+	json_object_foreach(json_object_get(out, "ratios"), key, v) {
+		n = json_number_value(json_array_get(v, 1));
+		json_array_set_new(v, 0, percentage(predictions > 0 ?
+		    n / (double)predictions : 0));
+	}
+	return out;
+}
+
 /* ---- files -------------------------------------------------------------- */
 
 static int
@@ -286,8 +363,11 @@ keep_line(void *arg, struct annotation *a, const json_t *line)
 	    cb_fail(CB_ENOMEM, "annotations");
 }
 
+typedef int take_line(void *arg, json_t *line);
+
+/* Gives every prediction to take; a message says where. */
 static int
-load_predictions(json_t *list, const char *path)
+read_predictions(const char *path, take_line *take, void *arg)
 {
 	struct cb_jsonl *r;
 	json_t *line;
@@ -296,39 +376,138 @@ load_predictions(json_t *list, const char *path)
 	if (cb_jsonl_open(&r, path) < 0)
 		return -1;
 	while ((rc = cb_jsonl_next(r, &line)) > 0) {
-		if (json_object_get(line, "answer") == NULL) {
-			rc = cb_fail(CB_EFORMAT, "%s:%lld: key \"answer\" is "
-			    "missing", path, (long long)cb_jsonl_line(r));
-			json_decref(line);
+		rc = take(arg, line);
+		json_decref(line);
+		if (rc < 0) {
+			cb_fail_at("%s:%lld", path,
+			    (long long)cb_jsonl_line(r));
 			break;
 		}
-		json_array_append_new(list, line);
 	}
 	cb_jsonl_close(r);
 	return rc;
 }
 
+static int
+take_answer(void *arg, json_t *line)
+{
+	if (json_object_get(line, "answer") == NULL)
+		return cb_fail(CB_EFORMAT, "key \"answer\" is missing");
+	json_array_append(arg, line);
+	return 0;
+}
+
+static int
+accuracies(json_t **out, const struct annotation *a, const json_t *questions,
+    const char *predictions, const json_t *names, bool original)
+{
+	json_t *rows = json_array(), *raw;
+	int rc = -1;
+
+	if (read_predictions(predictions, take_answer, rows) < 0)
+		goto done;
+	if (a->repeated != NULL) {
+		cb_fail(CB_EFORMAT, "%s", a->repeated);
+		goto done;
+	}
+	if (cb_metrics(&raw, a->kind->task, questions, rows, NULL, names) < 0) {
+		cb_fail_at("%s", predictions);
+		goto done;
+	}
+	*out = raw;
+	if (original) {
+		*out = cb_metrics_printed(raw, (int64_t)json_array_size(rows));
+		json_decref(raw);
+	}
+	rc = 0;
+done:
+	json_decref(rows);
+	return rc;
+}
+
+/* ---- retrieval ----------------------------------------------------------- */
+
+/* The value of the first of some keys; NULL: none is there. */
+static const json_t *
+first_of(const json_t *line, const char *const *keys)
+{
+	const json_t *v = NULL;
+
+	for (; v == NULL && *keys != NULL; keys++)
+		v = json_object_get(line, *keys);
+	return v;
+}
+
+static int
+take_pair(void *arg, json_t *line)
+{
+	static const char *const texts[] = { "txt_id", "question_id", "id",
+	    NULL };
+	static const char *const media[] = { "vid_id", "media", "clip_name",
+	    NULL };
+	const json_t *text = first_of(line, texts);
+	const json_t *medium = first_of(line, media);
+	const json_t *score = json_object_get(line, "score");
+	char *id, *name;
+	int rc;
+
+	if (text == NULL || medium == NULL || !json_is_number(score))
+		return cb_fail(CB_EFORMAT, "no pair: \"txt_id\", \"vid_id\" "
+		    "and a number \"score\" are needed");
+	if ((name = annotation_name(medium)) == NULL)
+		return cb_fail(CB_EFORMAT, "the medium is not a name");
+	id = cb_json_text(text);
+	rc = cb_pairs_add(arg, id, name, json_number_value(score));
+	free(id);
+	free(name);
+	return rc;
+}
+
+static int
+recalls(json_t **out, const struct annotation *a, const json_t *questions,
+    const char *predictions, bool original)
+{
+	struct cb_pairs *p;
+	json_t *line, *id;
+	int rc = 0;
+	char *text;
+	size_t i;
+
+	if (cb_pairs_new(&p, original) < 0)
+		return -1;
+	json_array_foreach((json_t *)questions, i, line) {
+		id = annotation_id(a, line, (int64_t)i);
+		text = cb_json_text(id);
+		rc = cb_pairs_truth(p, text, a->media[a->lines[i].medium]);
+		free(text);
+		json_decref(id);
+		if (rc < 0)
+			break;
+	}
+	if (rc == 0 && (rc = read_predictions(predictions, take_pair, p)) == 0)
+		rc = cb_pairs_metrics(out, p);
+	cb_pairs_free(p);
+	return rc;
+}
+
 int
 cb_metrics_files(json_t **out, const char *task, const char *annotations,
-    const char *predictions, const char *answers)
+    const char *predictions, const char *answers, bool original)
 {
-	json_t *questions = json_array(), *rows = json_array(), *names = NULL;
+	json_t *questions = json_array(), *names = NULL;
 	struct annotation *a = NULL;
 	int rc = -1;
 
 	if (answers != NULL && answers_load(&names, answers) < 0)
 		goto done;
-	if (annotation_open(&a, annotations, task, keep_line, questions) < 0 ||
-	    load_predictions(rows, predictions) < 0)
+	if (annotation_open(&a, annotations, task, keep_line, questions) < 0)
 		goto done;
-	rc = a->repeated != NULL ? cb_fail(CB_EFORMAT, "%s", a->repeated) :
-	    cb_metrics(out, a->kind->task, questions, rows, NULL, names);
-	if (rc < 0 && a->repeated == NULL)
-		cb_fail_at("%s", predictions);
+	rc = strcmp(a->kind->task, "retrieval") == 0 ?
+	    recalls(out, a, questions, predictions, original) :
+	    accuracies(out, a, questions, predictions, names, original);
 done:
 	annotation_close(a);
 	json_decref(questions);
-	json_decref(rows);
 	json_decref(names);
 	return rc;
 }
