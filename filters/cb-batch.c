@@ -24,7 +24,8 @@ augment(const struct cb_augment *o, struct cb_batch *b)
 			    b->T, b->media[i].epoch, b->media[i].seq, k);
 }
 
-/* The header's "batch_size" and, if it tells of groups, "batches". */
+/* The header's "batch_size", the vocabulary that its ids are of, and, if it tells
+ * of groups, "batches". */
 static int
 extend_header(struct cb_feed *f, const struct cb_feed_options *o)
 {
@@ -32,6 +33,8 @@ extend_header(struct cb_feed *f, const struct cb_feed_options *o)
 	int64_t groups, up = o->drop_last ? 0 : o->groups - 1;
 
 	cb_map_set(h, &h->root, "batch_size", cb_obj_int(o->groups));
+	if (o->vocab != NULL && cb_vocab_to_header(o->vocab, h) < 0)
+		return -1;
 	if (cb_map_get(&h->root, "groups") == NULL)
 		return 0;
 	if (cb_map_int(&h->root, "groups", &groups) < 0)

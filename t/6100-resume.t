@@ -2,7 +2,7 @@
 # A run that is killed and started again by the same command ends with the same
 # weights, whenever it was killed.
 . "$(dirname "$0")/lib.sh"
-plan 28
+plan 27
 
 for i in 0 1 2 3 4 5 6 7 8 9 10 11; do
 	echo "{\"question\": \"what is number $i?\", \"video_id\": \"v$i\"," \
@@ -48,7 +48,7 @@ kill_after()
 	rm -rf run fifo; mkfifo fifo
 	exec 9<>fifo
 	timeout 60 cb-train $SMALL -o run <fifo 2>err 9>&- & pid=$!
-	head -c "$2" in.cb >&9
+	timeout 60 head -c "$2" in.cb >&9
 	mkdir -p run; touch run/log.jsonl
 	until grep -q "\"step\":$1," run/log.jsonl; do
 		kill -0 $pid 2>/dev/null || break
@@ -85,7 +85,7 @@ batch=$(($(stat -c %s in.cb) / 12))
 rm -rf run fifo; mkfifo fifo
 exec 9<>fifo
 timeout 60 cb-train $SMALL -o run <fifo 2>err 9>&- & pid=$!
-head -c $((batch * 5)) in.cb >&9
+timeout 60 head -c $((batch * 5)) in.cb >&9
 mkdir -p run; touch run/log.jsonl
 until grep -q '"step":2,' run/log.jsonl; do kill -0 $pid || break; done
 pkill -TERM -P $pid

@@ -1,6 +1,6 @@
 #!/bin/bash
 # cb-batch: groups to batches.
-. "$(dirname "$0")/lib.sh"; plan 49
+. "$(dirname "$0")/lib.sh"; plan 53
 
 # 11 images with 1 to 3 questions
 for i in $(seq 0 10); do
@@ -69,6 +69,15 @@ is "$(cat t)" false 'without labels there are none'
 cb-list --split eval o.jsonl | fake-pictures 1 1 2 2 | cb-batch 2>err >out
 is $? 1 'texts without ids and vocabulary'
 like err 'no ids, and no vocabulary is at hand' 'are told of'
+printf '%s\n' '[PAD]' '[UNK]' '[CLS]' '[SEP]' three one two >voc2
+cb-batch --vocab voc2 <o.cb >v.cb
+is "$(cb-dump <v.cb | jq -c '.vocab // empty | .[4:]')" '["three","one","two"]' \
+    '--vocab is told to those downstream'
+cb-tokenize <o.cb | cb-batch --vocab voc >out; is $? 0 \
+    'ids of the same vocabulary'
+cb-tokenize <o.cb | cb-batch --vocab voc2 2>err >out; is $? 1 \
+    'ids of another vocabulary'
+like err 'ids of another vocabulary than the one' 'are refused'
 
 # last batch, batches again, messages of others
 cb-batch -b 4 --drop-last <g.cb | cb-dump >t

@@ -2,7 +2,7 @@
 # cb-score: questions and pictures in, answers out.
 . "$(dirname "$0")/lib.sh"
 . "$T/media.sh"
-plan 45
+plan 47
 
 SMALL="-s max_img_size=64 -s hidden_size=16 -s num_hidden_layers=1
     -s num_attention_heads=2 -s intermediate_size=32 -s stem_out_channels=4
@@ -83,6 +83,13 @@ words train.cb >vocab.txt
 cb-tokenize --vocab vocab.txt <eval.cb | cb-batch -b 3 >batches.cb
 score -m run -k 9 <batches.cb >b.jsonl; is $? 0 'a stream of batches'
 close all.jsonl b.jsonl 'gives the same'
+{ grep '^\[' vocab.txt; grep -v '^\[' vocab.txt | sort -r; } >other.txt
+cb-tokenize --vocab other.txt <eval.cb | score -m run >b.jsonl
+is "$? $(grep -c 'ids of another vocabulary' err)" '1 1' \
+    'ids of another vocabulary are refused'
+cb-list --split eval --vocab other.txt train.jsonl | fake-pictures 2 1 40 40 |
+    score -m run -k 9 >b.jsonl
+close all.jsonl b.jsonl '... texts are not'
 score -m run/ckpt -k 9 <eval.cb >b.jsonl; same all.jsonl b.jsonl \
     '-m with the directory of the checkpoints'
 F=$(ls run/ckpt/*.safetensors)

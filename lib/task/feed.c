@@ -35,6 +35,7 @@ struct cb_feed {
 	int pad_id;
 	struct cb_vocab *own;	/* the header's, once it is needed */
 	const struct cb_vocab *vocab;
+	bool foreign;		/* the header's is not options.vocab */
 	int K, T;		/* of the first good group; 0: none yet */
 	int64_t seq;		/* of the next batch made here */
 	int64_t marked;		/* bad groups that carried their error: the
@@ -57,6 +58,32 @@ pad_of(const msgpack_object *header)
 		if (cb_obj_is(&v->via.array.ptr[i], "[PAD]"))
 			return (int)i;
 	return 0;
+}
+
+/* Is the header's vocabulary, if it has one, another? */
+static bool
+is_foreign(const msgpack_object *header, const struct cb_vocab *vocab)
+{
+	const msgpack_object *v = cb_map_get(header, "vocab");
+	uint32_t i;
+
+	if (vocab == NULL || v == NULL || v->type != MSGPACK_OBJECT_ARRAY)
+		return false;
+	if (v->via.array.size != (uint32_t)cb_vocab_size(vocab))
+		return true;
+	for (i = 0; i < v->via.array.size; i++)
+		if (!cb_obj_is(&v->via.array.ptr[i],
+		    cb_vocab_token(vocab, (int)i)))
+			return true;
+	return false;
+}
+
+/* Ids of another vocabulary would be taken for other words without a sign. */
+static int
+check_ids(const struct cb_feed *f)
+{
+	return !f->foreign ? 0 : cb_fail(CB_EUSAGE, "%s: the texts have ids "
+	    "of another vocabulary than the one to be used", f->name);
 }
 
 int
@@ -88,6 +115,7 @@ cb_feed_open(struct cb_feed **out, int fd, const char *name,
 	f->pad_id = f->o.vocab != NULL ?
 	    cb_vocab_special(f->o.vocab, CB_PAD) : pad_of(h);
 	f->vocab = f->o.vocab;
+	f->foreign = is_foreign(h, f->vocab);
 	*out = f;
 	f = NULL;
 	rc = 0;
@@ -389,6 +417,8 @@ take_ids(struct cb_feed *f, struct group *g)
 		if (cb_text_group(f->vocab, g->m, max_len) < 0)
 			return cb_fail_at("%s", f->name);
 		g->map = cb_map_get(&g->m->root, "group");
+	} else if (check_ids(f) < 0) {
+		return -1;
 	}
 	if (cb_map_array(g->map, "ids", &g->ids) < 0 ||
 	    cb_map_array(g->map, "mask", &g->mask) < 0)
@@ -831,6 +861,10 @@ take_batch(struct cb_feed *f, struct cb_batch **out, struct cb_msg *m)
 		return cb_fail(CB_ENOMEM, "batch");
 	}
 	b->own = m;
+	if (check_ids(f) < 0) {
+		cb_batch_free(b);
+		return -1;
+	}
 	if (read_head(f, b, m) < 0) {
 		cb_fail_at("%s: batch", f->name);
 		cb_batch_free(b);
