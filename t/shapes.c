@@ -60,7 +60,7 @@ look(const struct cb_scene *s, double t, struct cb_array *a,
 }
 
 /* Areas of the shapes of radius 1. */
-static const double areas[] = { 3.14159 * .81, 2.56, 1.6625, 1.65 };
+static const double areas[] = { 3.14159 * .9025, 1.96, 1.6625, 1.65 };
 
 static void
 test_shapes(struct cb_array *a, struct cb_array *b)

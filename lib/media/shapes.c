@@ -33,7 +33,7 @@ static const struct outline {
 	double	 at[MAX_CORNERS][2];
 } outlines[] = {
 	{ 0, { { 0 } } },
-	{ 4, { { -.8, -.8 }, { .8, -.8 }, { .8, .8 }, { -.8, .8 } } },
+	{ 4, { { -.7, -.7 }, { .7, -.7 }, { .7, .7 }, { -.7, .7 } } },
 	{ 3, { { 0, -1 }, { .95, .75 }, { -.95, .75 } } },
 	{ 12, { { -.25, -.95 }, { .25, -.95 }, { .25, -.25 }, { .95, -.25 },
 	    { .95, .25 }, { .25, .25 }, { .25, .95 }, { -.25, .95 },
@@ -231,7 +231,7 @@ cover(const struct cb_shape *s, double x, double y)
 	const struct outline *o = &outlines[s->kind];
 
 	if (o->n == 0)
-		return clamp01(.5 + .9 * s->radius - sqrt(x * x + y * y));
+		return clamp01(.5 + .95 * s->radius - sqrt(x * x + y * y));
 	return clamp01(.5 - s->radius * distance(o, x / s->radius,
 	    y / s->radius));
 }
