@@ -56,6 +56,12 @@ main(int argc, char **argv)
 		    "of the order of groups [0]", 0, 0 },
 		{ 'g', "per-group", CB_OPT_INT, &o.per_group, "N",
 		    "at most N texts a group [0: all of the medium]", 0, 1e9 },
+		{ 'n', "negatives", CB_OPT_INT, &o.negatives, "N",
+		    "retrieval: N mismatched texts behind each [1]", 0, 1e6 },
+		{ 0, "mismatch", CB_OPT_REAL, &o.mismatch, "P",
+		    "captions: a text is mismatched with chance P [0.5]", 0, 1 },
+		{ 0, "pairs", CB_OPT_FLAG, &o.pairs, NULL,
+		    "retrieval, --split eval: all texts with each medium", 0, 0 },
 		{ 0, "split", CB_OPT_STR, &split, "SPLIT",
 		    "train or eval: order of the file, nothing made [train]",
 		    0, 0 },
@@ -80,6 +86,8 @@ main(int argc, char **argv)
 	if (strcmp(split, "train") != 0 && strcmp(split, "eval") != 0)
 		cb_usage("--split %s: must be train or eval", split);
 	o.eval = strcmp(split, "eval") == 0;
+	if (o.pairs && !o.eval)
+		cb_usage("--pairs goes with --split eval");
 	if (shard != NULL)
 		parse_shard(&o, shard);
 	if (cb_list_open(&l, argv[first], &o) < 0)

@@ -1,6 +1,6 @@
 #!/bin/bash
 # cb-list: annotation jsonl to groups.
-. "$(dirname "$0")/lib.sh"; plan 52
+. "$(dirname "$0")/lib.sh"; plan 77
 
 # 7 media with 1 to 7 texts, interleaved; answers a.. d
 for t in 1 2 3 4 5 6 7; do
@@ -160,3 +160,85 @@ is $? 0 'but training does not mind'
 echo '{"what": 1}' >x.jsonl; cb-list x.jsonl 2>err >out; s=$?
 [ $s -eq 1 ] && grep -q '^cb-list: x.jsonl:1: .*no known task' err
 ok $? 'keys of no known task'
+
+# options
+cat >mc.jsonl <<'X'
+{"gif_name": "a", "question": "q", "options": ["x", "y", "z"], "answer": 2, "task": "action"}
+{"gif_name": "a", "question": "r", "options": ["x", "y", "z"], "answer": "0"}
+{"gif_name": "b", "question": "r", "options": ["x", "y", "z"]}
+X
+is "$(list --no-shuffle mc.jsonl | jq -s -c '[.[0].task, .[0].answers,
+    (.[].group.examples | select(.) | .[].label)]')" \
+    '["mc_qa",null,2,0,null]' 'options: the answer is a number, or digits'
+echo '{"qid": "q1", "clip_name": 7, "options": ["x", "y"], "answer": "1"}' >cm.jsonl
+is "$(list cm.jsonl | jq -s -c '[.[0].task, (.[1].group | .media,
+    .examples[0].id, .examples[0].label)]')" \
+    '["caption_mc","7","q1",1]' 'captions to choose from'
+option() { # ANSWER NAME
+	echo '{"clip_name": "a", "qid": 1, "options": ["x", "y"], "answer": '"$1}" >w.jsonl
+	cb-list w.jsonl >out 2>err
+	is "$? $(cat err)" '1 cb-list: w.jsonl:1: key "answer" is not the number of an option, from 0' "$2"
+}
+option 2 'no such option'
+option -1 'a negative option'
+option '"1x"' 'an option that is not digits'
+
+# retrieval: 6 media with 2 texts each
+for t in 0 1; do
+	for m in 0 1 2 3 4 5; do
+		echo "{\"caption\": \"$m or $t\", \"clip_name\": \"m$m\"}"
+	done
+done >r.jsonl
+groups r.jsonl >g
+is "$(list r.jsonl | head -n 1 | jq -c '[.task,.groups,.examples,.negatives]')" \
+    '["retrieval",6,24,1]' 'retrieval: a mismatch behind each text'
+is "$(jq -c '[.examples[].label]' g | sort -u)" '[1,0,1,0]' 'the match is first'
+is "$(jq -c '.media as $m | .examples[] |
+    ((.clip_name == $m) == (.label == 1))' g | sort -u)" true \
+    'mismatches are texts of other media'
+groups -e 60 -n 2 r.jsonl >g
+is "$(jq -c 'select(.media == "m3") | .examples[] | select(.label == 0) |
+    .clip_name' g | sort | uniq -c | awk '$1 > 20 && $1 < 76' | wc -l)" 5 \
+    'of all others, alike'
+is "$(jq -c '[.examples[].label]' g | sort -u)" '[1,0,0,1,0,0]' '-n 2'
+for i in 0 1; do groups -e 60 -n 2 --shard $i/2 r.jsonl; done |
+    jq -s -c 'sort_by(.seq)[]' >shards
+same g shards 'a shard draws the same'
+groups -e 60 -n 2 -s 5 r.jsonl | jq -c 'select(.media == "m3")' >g5
+jq -c 'select(.media == "m3")' g | cmp -s - g5; is $? 1 'another seed does not'
+is "$(groups -g 3 r.jsonl | jq -c '[(.examples | length), .media as $m |
+    (.examples[] | (.label == 1) == (.clip_name == $m))]' | sort -u)" \
+    '[6,true,true,true,true,true,true]' 'chunks are filled up, then mismatched'
+is "$(groups --split eval r.jsonl | jq -c '[.examples[].label]' | sort -u)" \
+    '[1,1]' 'evaluation: none'
+groups --split eval --pairs r.jsonl >g
+is "$(jq -c '[.media, (.examples | length)]' g | head -n 2 | tr -d '\n')" \
+    '["m0",12]["m1",12]' '--pairs: each medium with all texts'
+is "$(jq -c 'select(.media == "m2") | [.examples[] | select(.label == 1) | .id]' g)" \
+    '[2,8]' 'of which its own match'
+is "$(groups --split eval --pairs -g 5 r.jsonl | jq -c 'select(.media == "m1") |
+    [.examples[].id]' | tr -d '\n')" '[0,1,2,3,4][5,6,7,8,9][10,11]' \
+    'and cut into chunks'
+cb-list --pairs r.jsonl >out 2>err; is $? 2 '--pairs in training'
+cb-list --pairs --split eval q.jsonl >out 2>err; s=$?
+[ $s -ne 0 ] && grep -q 'all pairs are for evaluation of the task retrieval' err
+ok $? '--pairs of questions'
+cb-list -n 1 q.jsonl >out 2>err; s=$?
+[ $s -ne 0 ] && grep -q 'negatives are for the task retrieval, not open_qa' err
+ok $? 'mismatches of questions'
+grep m3 r.jsonl >one.jsonl; cb-list one.jsonl >out 2>err
+is "$? $(cat err)" '1 cb-list: one.jsonl: there is one medium only, so that no text can be a mismatch' \
+    'one medium only'
+
+# captions
+sed 's/clip_name/coco_id/' r.jsonl >c.jsonl
+groups -e 60 c.jsonl >g
+is "$(jq -c '.media as $m | .examples[] |
+    ((.coco_id == $m) == (.label == 1))' g | sort -u)" true \
+    'captions: a mismatch takes the place of a text'
+is "$(jq -s '[.[].examples[].label] | [length, add > 310, add < 410]' g | tr -d ' \n')" \
+    '[720,true,true]' 'half of them'
+is "$(groups --mismatch 0 c.jsonl | jq '.examples[].label' | sort -u)" 1 \
+    '--mismatch 0'
+is "$(groups --mismatch 1 c.jsonl | jq '.examples[].label' | sort -u)" 0 \
+    '--mismatch 1'

@@ -41,7 +41,8 @@ struct cb_list {
 struct cb_list_options
 cb_list_defaults(void)
 {
-	return (struct cb_list_options){ .epochs = 1, .shards = 1 };
+	return (struct cb_list_options){ .epochs = 1, .shards = 1,
+	    .negatives = -1, .mismatch = -1 };
 }
 
 /* ---- answers and vocabulary --------------------------------------------- */
@@ -211,17 +212,22 @@ sort_examples(struct cb_list *l)
 	return 0;
 }
 
+/* Texts of a medium; all of the file where all are paired with all. */
 static int64_t
 members_of(const struct cb_list *l, int64_t medium)
 {
-	return l->start[medium + 1] - l->start[medium];
+	return l->o.pairs ? l->a->n : l->start[medium + 1] - l->start[medium];
 }
 
 static int
 make_chunks(struct cb_list *l)
 {
-	int64_t m, k, step, n = l->a->n;
+	int64_t m, k, step, n = l->a->n, two[2] = { n, l->a->nmedia };
 
+	if (l->o.pairs && cb_size_mul(&n, 1, 2, two, UINT32_MAX) < 0)
+		return cb_fail_at("%s: pairs", l->a->path);
+	if (l->o.pairs && l->o.per_group == 0)
+		n = l->a->nmedia;
 	if ((l->chunks = calloc((size_t)n, sizeof(*l->chunks))) == NULL ||
 	    (l->order = calloc((size_t)n, sizeof(*l->order))) == NULL)
 		return cb_fail(CB_ENOMEM, "%s", l->a->path);
@@ -268,7 +274,7 @@ examples_an_epoch(const struct cb_list *l)
 
 	for (i = 0; i < l->nchunks; i++) {
 		chunk_size(l, &l->chunks[i], &own, &all);
-		n += all;
+		n += all * (1 + l->o.negatives);
 	}
 	return n;
 }
@@ -294,6 +300,9 @@ make_header(struct cb_list *l)
 	cb_map_set(m, &m->root, "seed", cb_obj_int(l->o.seed));
 	cb_map_set(m, &m->root, "annotations", cb_obj_text(m, l->a->sha256));
 	cb_map_set(m, &m->root, "base", cb_obj_text(m, base));
+	if (l->o.negatives > 0)
+		cb_map_set(m, &m->root, "negatives",
+		    cb_obj_int(l->o.negatives));
 	if (l->answers != NULL)
 		cb_map_set(m, &m->root, "answers", cb_obj_from_json(m,
 		    l->answers));
@@ -324,8 +333,9 @@ scores_of(const struct cb_list *l, const json_t *map)
 	return list;
 }
 
+/* match: does it belong to the medium?  For captions, that is the label. */
 static void
-add_label(const struct cb_list *l, json_t *to, const json_t *line)
+add_label(const struct cb_list *l, json_t *to, const json_t *line, bool match)
 {
 	const json_t *v = json_object_get(line, "answer"), *label;
 
@@ -347,14 +357,15 @@ add_label(const struct cb_list *l, json_t *to, const json_t *line)
 			json_object_set_new(to, "label",
 			    json_integer(annotation_option(v)));
 		break;
-	default:
+	case LABEL_NONE:
+		json_object_set_new(to, "label", json_integer(match));
 		break;
 	}
 }
 
 /* The line's keys with id in front, its labels as numbers. */
 static int
-add_example(const struct cb_list *l, json_t *to, int64_t i)
+add_example(const struct cb_list *l, json_t *to, int64_t i, bool match)
 {
 	json_t *line = annotation_line(l->a, i), *ex = json_object(), *v;
 	const char *key;
@@ -369,41 +380,117 @@ add_example(const struct cb_list *l, json_t *to, int64_t i)
 		if (strcmp(key, "id") != 0 && strcmp(key, "label") != 0 &&
 		    strcmp(key, "labels") != 0)
 			json_object_set_nocheck(ex, key, v);
-	add_label(l, ex, line);
+	add_label(l, ex, line, match);
 	json_array_append_new(to, ex);
 	json_decref(line);
 	return 0;
 }
 
-static int
-add_examples(const struct cb_list *l, json_t *to, const struct chunk *c,
-    int64_t epoch)
+/* Example number i of a chunk; those behind its own are drawn. */
+static int64_t
+member_of(const struct cb_list *l, const struct chunk *c, int64_t epoch,
+    int64_t i)
 {
-	const int64_t *members = l->members + l->start[c->medium];
-	int64_t n = members_of(l, c->medium), own, all, i, k;
+	int64_t n = members_of(l, c->medium), own, all;
 	struct cb_rng rng = { .seed = (uint64_t)l->o.seed,
 	    .purpose = CB_RNG_FILL, .epoch = (uint32_t)epoch,
 	    .seq = (uint32_t)c->medium };
 
 	chunk_size(l, c, &own, &all);
+	i = i < own ? c->first + i : (int64_t)cb_rng_below(&rng,
+	    (uint32_t)(i - own), (uint32_t)n);
+	return l->o.pairs ? i : l->members[l->start[c->medium] + i];
+}
+
+/*
+ * An example of another medium than that of a chunk: of a group of this epoch,
+ * all groups alike, and in it any, as the original does.  A medium's chunks lie
+ * next to each other, so the others need not be tried for.
+ */
+static int64_t
+stranger(const struct cb_list *l, const struct chunk *c, int64_t epoch,
+    const struct cb_rng *rng, uint32_t *draws)
+{
+	const struct chunk *all = l->chunks;
+	int64_t from = c - all, to = from + 1, k, own, size;
+
+	while (from > 0 && all[from - 1].medium == c->medium)
+		from--;
+	while (to < l->nchunks && all[to].medium == c->medium)
+		to++;
+	k = cb_rng_below(rng, (*draws)++, (uint32_t)(l->nchunks - (to - from)));
+	k = k < from ? k : k + to - from;
+	chunk_size(l, &all[k], &own, &size);
+	return member_of(l, &all[k], epoch, cb_rng_below(rng, (*draws)++,
+	    (uint32_t)size));
+}
+
+static int
+add_examples(const struct cb_list *l, json_t *to, const struct chunk *c,
+    int64_t epoch, int64_t seq)
+{
+	struct cb_rng rng = { .seed = (uint64_t)l->o.seed,
+	    .purpose = CB_RNG_NEGATIVE, .epoch = (uint32_t)epoch,
+	    .seq = (uint32_t)seq };
+	int64_t own, all, i, k, n;
+	uint32_t draws = 0;
+	bool match;
+
+	chunk_size(l, c, &own, &all);
 	for (i = 0; i < all; i++) {
-		k = i < own ? c->first + i : (int64_t)cb_rng_below(&rng,
-		    (uint32_t)(i - own), (uint32_t)n);
-		if (add_example(l, to, members[k]) < 0)
+		match = l->o.mismatch <= 0 ||
+		    cb_rng_real(&rng, draws++) >= l->o.mismatch;
+		k = match ? member_of(l, c, epoch, i) :
+		    stranger(l, c, epoch, &rng, &draws);
+		match = l->a->lines[k].medium == c->medium;
+		if (add_example(l, to, k, match) < 0)
 			return -1;
+		for (n = 0; n < l->o.negatives; n++)
+			if (add_example(l, to, stranger(l, c, epoch, &rng,
+			    &draws), false) < 0)
+				return -1;
 	}
 	return 0;
 }
 
 /* ---- the list ----------------------------------------------------------- */
 
+/* What is drawn against captions, by task where nobody says. */
+static int
+settle_negatives(struct cb_list *l)
+{
+	struct cb_list_options *o = &l->o;
+	const char *task = l->a->kind->task;
+	bool ranked = strcmp(task, "retrieval") == 0;
+	bool paired = strcmp(task, "captions") == 0;
+
+	if (o->negatives > 0 && !ranked)
+		return cb_fail(CB_EUSAGE, "%s: negatives are for the task "
+		    "retrieval, not %s", l->a->path, task);
+	if (o->mismatch > 0 && !paired)
+		return cb_fail(CB_EUSAGE, "%s: mismatch is for the task "
+		    "captions, not %s", l->a->path, task);
+	if (o->pairs && (!ranked || !o->eval || o->negatives > 0))
+		return cb_fail(CB_EUSAGE, "%s: all pairs are for evaluation of "
+		    "the task retrieval", l->a->path);
+	if (o->negatives < 0)
+		o->negatives = ranked && !o->eval;
+	if (o->mismatch < 0)
+		o->mismatch = paired && !o->eval ? 0.5 : 0;
+	if ((o->negatives > 0 || o->mismatch > 0) && l->a->nmedia < 2)
+		return cb_fail(CB_EFORMAT, "%s: there is one medium only, so "
+		    "that no text can be a mismatch", l->a->path);
+	return 0;
+}
+
 static int
 check_options(const struct cb_list_options *o)
 {
 	if (o->epochs < 1 || o->shards < 1 || o->shard < 0 ||
-	    o->shard >= o->shards || o->skip < 0 || o->per_group < 0)
-		return cb_fail(CB_EUSAGE, "epochs, shard, skip or texts of a "
-		    "group out of range");
+	    o->shard >= o->shards || o->skip < 0 || o->per_group < 0 ||
+	    o->negatives > 1 << 20 || o->mismatch > 1)
+		return cb_fail(CB_EUSAGE, "epochs, shard, skip, texts of a "
+		    "group or mismatches out of range");
 	return 0;
 }
 
@@ -420,8 +507,8 @@ cb_list_open(struct cb_list **out, const char *path,
 		return cb_fail(CB_ENOMEM, "%s", path);
 	l->o = *options;
 	if (find_lists(l, path) < 0 || annotation_open(&l->a, path, l->o.task,
-	    see_line, l) < 0 || make_lists(l) < 0 || sort_examples(l) < 0 ||
-	    make_chunks(l) < 0)
+	    see_line, l) < 0 || make_lists(l) < 0 || settle_negatives(l) < 0 ||
+	    sort_examples(l) < 0 || make_chunks(l) < 0)
 		goto done;
 	if (__builtin_mul_overflow(l->nchunks, l->o.epochs, &l->end) ||
 	    l->end > UINT32_MAX) {
@@ -488,7 +575,7 @@ cb_list_next(struct cb_list *l, struct cb_msg **out)
 		work_out_order(l, epoch);
 	c = &l->chunks[l->order[l->next % l->nchunks]];
 	examples = json_array();
-	if (add_examples(l, examples, c, epoch) < 0 || cb_msg_new(&m) < 0) {
+	if (add_examples(l, examples, c, epoch, l->next) < 0 || cb_msg_new(&m) < 0) {
 		json_decref(examples);
 		return -1;
 	}

@@ -20,6 +20,13 @@ struct cb_list_options {
 	int64_t	 seed;
 	/* Texts of a group at most; 0: all of the medium. */
 	int64_t	 per_group;
+	/* retrieval: so many texts of other media behind each, label 0;
+	 * -1: one in training, none in evaluation. */
+	int64_t	 negatives;
+	/* captions: how likely a text is one of another medium; -1: half of
+	 * them in training, none in evaluation. */
+	double	 mismatch;
+	bool	 pairs;		/* retrieval, eval: each medium with all texts */
 	int64_t	 shard, shards;	/* groups with seq % shards == shard */
 	int64_t	 skip;		/* groups of this shard left out in front */
 	const char *answers;	/* ans2label.json; NULL: found or made */
