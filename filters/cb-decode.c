@@ -94,7 +94,7 @@ int
 main(int argc, char **argv)
 {
 	struct job j = { .limits.max_pixels = CB_MAX_PIXELS };
-	const char *on_error = "skip", *why = NULL;
+	const char *on_error = "skip", *compat = NULL, *why = NULL;
 	struct cb_strs media = { .n = 0 };
 	int64_t skipped;
 	char *failed = NULL;
@@ -109,6 +109,8 @@ main(int argc, char **argv)
 		    "give up on a medium after [0: never]", 0, 1e9 },
 		{ 0, "upright", CB_OPT_FLAG, &j.limits.upright, NULL,
 		    "turn pictures as their orientation tag says", 0, 0 },
+		{ 0, "compat", CB_OPT_STR, &compat, "clipbert",
+		    "choose as the original does, faults included", 0, 0 },
 		{ 0, "on-error", CB_OPT_STR, &on_error, "skip|stop",
 		    "what to do about a bad medium [skip]", 0, 0 },
 		{ 0 }
@@ -116,6 +118,9 @@ main(int argc, char **argv)
 
 	first = cb_options(argc, argv, table, "[options] [annotations.jsonl | "
 	    "file ...]");
+	if (compat != NULL && strcmp(compat, "clipbert") != 0)
+		cb_usage("--compat %s: must be clipbert", compat);
+	j.limits.original = compat != NULL;
 	j.stop = strcmp(on_error, "stop") == 0;
 	if (!j.stop && strcmp(on_error, "skip") != 0)
 		cb_usage("--on-error %s: must be skip or stop", on_error);

@@ -79,7 +79,7 @@ main(int argc, char **argv)
 {
 	int64_t clips = 1, frames = 2, seed = -1;
 	struct job j = { .plan.fps = 1 };
-	const char *strategy = NULL;
+	const char *strategy = NULL, *compat = NULL;
 	char *failed = NULL;
 	int first, rc = 0;
 	const struct cb_opt table[] = {
@@ -94,11 +94,16 @@ main(int argc, char **argv)
 		    "[rand for one clip in training, else clips]", 0, 0 },
 		{ 0, "seed", CB_OPT_INT, &seed, "N",
 		    "of rand [the stream's, else 0]", 0, 9e18 },
+		{ 0, "compat", CB_OPT_STR, &compat, "clipbert",
+		    "choose as the original does, faults included", 0, 0 },
 		{ 0 }
 	};
 
 	first = cb_options(argc, argv, table, "[options] [annotations.jsonl | "
 	    "file ...]");
+	if (compat != NULL && strcmp(compat, "clipbert") != 0)
+		cb_usage("--compat %s: must be clipbert", compat);
+	j.plan.original = compat != NULL;
 	j.plan.clips = (int)clips;
 	j.plan.frames = (int)frames;
 	if (cb_intake_open(&j.in, argv + first, argc - first,

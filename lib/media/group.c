@@ -225,7 +225,51 @@ not_enough(const char *name, int exact, int n)
 	    name, exact, n);
 }
 
+/* The original wants all of its frames; we make do with half. */
+static bool
+enough(const struct cb_plan *plan, int exact, int n)
+{
+	return plan->original ? exact == n : cb_picker_enough(exact, n);
+}
+
+/*
+ * What the original refuses after decoding: pictures over five times as long
+ * as wide, and a clip whose frames differ in size.  first: dimensions of the
+ * first frame of the clip, set by frame 0.
+ */
+static int
+refuse_size(int64_t first[2], int frame, const int64_t *dim, const char *name)
+{
+	int64_t h = dim[0], w = dim[1];
+
+	if (w > 5 * h || h > 5 * w)
+		return cb_fail(CB_EFORMAT, "%s: %lld x %lld is over 5 to 1 "
+		    "(--compat clipbert)", name, (long long)w, (long long)h);
+	if (frame == 0) {
+		first[0] = h;
+		first[1] = w;
+	} else if (first[0] != h || first[1] != w) {
+		return cb_fail(CB_EFORMAT, "%s: the size changes within a "
+		    "clip (--compat clipbert)", name);
+	}
+	return 0;
+}
+
 /* ---- decoding ---------------------------------------------------------------------- */
+
+static int
+refuse_cut(const struct cb_cut *cut, struct cb_frame *const *got,
+    const char *name)
+{
+	int n = cut->clips * cut->frames, i;
+	int64_t first[2];
+
+	for (i = 0; i < n; i++)
+		if (refuse_size(first, i % cut->frames,
+		    got[cb_cut_place(cut, cut->index[i])]->rgb.dim, name) < 0)
+			return -1;
+	return 0;
+}
 
 static int
 put_cut(struct cb_writer *w, const struct cb_cut *cut,
@@ -246,15 +290,23 @@ put_cut(struct cb_writer *w, const struct cb_cut *cut,
 /* 0 written; 1 lost, nothing written, cb_error() says why; -1. */
 static int
 decode_plan(struct cb_writer *w, struct cb_msg *group, struct cb_media *m,
-    const msgpack_object *o, const char *name)
+    const char *name, bool original)
 {
+	msgpack_object *g = cb_msg_map(group, "group");
 	struct cb_plan plan = { .draw = NULL };
 	struct cb_cut cut = { .index = NULL };
 	struct cb_frame **got = NULL;
 	int rc = 1, i, exact;
 
-	if (cb_plan_read(&plan, o) < 0 ||
-	    cb_plan_resolve(&cut, &plan, cb_media_info(m)) < 0) {
+	if (cb_plan_read(&plan, cb_map_get(g, "plan")) < 0) {
+		cb_fail_at("%s", name);
+		goto done;
+	}
+	if (original && !plan.original) {
+		plan.original = true;
+		cb_map_set(group, g, "plan", cb_plan_obj(group, &plan));
+	}
+	if (cb_plan_resolve(&cut, &plan, cb_media_info(m)) < 0) {
 		cb_fail_at("%s", name);
 		goto done;
 	}
@@ -264,9 +316,10 @@ decode_plan(struct cb_writer *w, struct cb_msg *group, struct cb_media *m,
 	}
 	if (cb_media_fetch(m, cut.want, cut.nwant, got, &exact) < 0)
 		goto done;
-	if (!cb_picker_enough(exact, cut.nwant))
+	if (!enough(&plan, exact, cut.nwant))
 		not_enough(name, exact, cut.nwant);
-	else
+	else if (!plan.original || cb_media_info(m)->image ||
+	    refuse_cut(&cut, got, name) == 0)
 		rc = cb_writer_put(w, group) < 0 || put_cut(w, &cut, got) < 0 ?
 		    -1 : 0;
 	for (i = 0; i < cut.nwant; i++)
@@ -323,7 +376,6 @@ cb_group_decode(enum cb_outcome *what, struct cb_writer *w,
     const struct cb_media_limits *limits)
 {
 	msgpack_object *g = cb_msg_map(group, "group");
-	const msgpack_object *plan;
 	struct cb_media *m = NULL;
 	struct cb_source src;
 	char *name = NULL;
@@ -340,8 +392,8 @@ cb_group_decode(enum cb_outcome *what, struct cb_writer *w,
 	cb_map_set(group, g, "info", cb_info_obj(group, cb_media_info(m)));
 	put_last(g, "info");
 	put_last(g, "plan");
-	plan = cb_map_get(g, "plan");
-	rc = plan != NULL ? decode_plan(w, group, m, plan, name) :
+	rc = cb_map_get(g, "plan") != NULL ?
+	    decode_plan(w, group, m, name, limits->original) :
 	    decode_all(w, group, m, name, what);
 	if (rc == 0 && *what == CB_GROUP_GOOD && cb_media_damage(m) != NULL) {
 		*what = CB_GROUP_DAMAGED;
@@ -512,6 +564,22 @@ put_picked(struct cb_writer *w, struct cb_msg *group, const struct cb_cut *cut,
 }
 
 static int
+refuse_picked(const struct cb_cut *cut, const struct pick *k, const char *name)
+{
+	int n = cut->clips * cut->frames, i;
+	struct cb_array a;
+	int64_t first[2];
+
+	for (i = 0; i < n; i++)
+		if (cb_map_array(&k->got[cb_cut_place(cut,
+		    cut->index[i])]->root, "picture", &a) < 0 ||
+		    refuse_size(first, i % cut->frames, a.dim, name) < 0)
+			return -1;
+	return 0;
+}
+
+/* A plan that cannot be is told when the pictures have been read. */
+static int
 sample_video(enum cb_outcome *what, struct cb_writer *w, struct cb_msg *group,
     cb_next_fn *next, void *arg, const struct cb_plan *plan, const char *name)
 {
@@ -519,29 +587,32 @@ sample_video(enum cb_outcome *what, struct cb_writer *w, struct cb_msg *group,
 	struct cb_media_info info = { .pts = NULL };
 	struct cb_cut cut = { .index = NULL };
 	struct pick k = { .got = NULL };
-	char *why = NULL;
+	char *why = NULL, *unfit = NULL;
 	int rc = -1;
 	bool bad;
 
-	if (cb_info_read(&info, g) < 0 ||
-	    cb_plan_resolve(&cut, plan, &info) < 0) {
+	if (cb_info_read(&info, g) < 0) {
 		cb_fail_at("%s", name);
 		goto done;
 	}
+	if (cb_plan_resolve(&cut, plan, &info) < 0)
+		unfit = cb_strf("%s: %s", name, cb_error());
 	k.p.want = cut.want;
 	k.p.n = cut.nwant;
-	if ((k.got = calloc(cut.nwant, sizeof(*k.got))) == NULL) {
+	if ((k.got = calloc(cut.nwant + 1, sizeof(*k.got))) == NULL) {
 		cb_fail(CB_ENOMEM, "%s", name);
 		goto done;
 	}
 	if (read_pictures(&k, w, next, arg, &why) < 0)
 		goto done;
-	bad = why != NULL || k.last == NULL ||
-	    !cb_picker_enough(k.p.exact, k.p.n);
-	if (why != NULL)
-		cb_fail(CB_EFORMAT, "%s", why);
+	bad = unfit != NULL || why != NULL || k.last == NULL ||
+	    !enough(plan, k.p.exact, k.p.n);
+	if (unfit != NULL || why != NULL)
+		cb_fail(CB_EFORMAT, "%s", unfit != NULL ? unfit : why);
 	else if (bad)
 		not_enough(name, k.p.exact, k.p.n);
+	else if (plan->original)
+		bad = refuse_picked(&cut, &k, name) < 0;
 	*what = bad ? CB_GROUP_LOST : CB_GROUP_GOOD;
 	rc = bad ? put_lost(w, group, cb_error()) :
 	    put_picked(w, group, &cut, &k);
@@ -549,6 +620,7 @@ done:
 	clear_pick(&k);
 	cb_cut_clear(&cut);
 	free(info.pts);
+	free(unfit);
 	free(why);
 	return rc;
 }
