@@ -12,6 +12,7 @@ static struct cb_array pictures[P];
 static int32_t counts[B] = { 1, 2, 0, 3, 1 }, ids[7 * L], mask[7 * L];
 static int32_t labels[7] = { 0, 1, 2, 3, 4, 5, 0 };
 static float soft[7 * C];
+static int32_t masked[7 * L], belongs[7] = { 1, 0, 1, 1, 0, 0, 1 };
 
 static const struct cb_rng rng = { .seed = 1, .purpose = CB_RNG_DEMO };
 
@@ -48,10 +49,44 @@ make_inputs(void)
 	for (i = 0; i < 7 * L; i++) {
 		mask[i] = i % L < 2 + i / L % 5;
 		ids[i] = mask[i] ? 1 + (int)cb_rng_below(&rng, i, 49) : 0;
+		/* some words; of the third text none */
+		masked[i] = mask[i] && i % 3 == 1 && i / L != 2 ?
+		    (int)cb_rng_below(&rng, 500 + i, 50) : -100;
 	}
 	for (i = 0; i < 7 * C; i++)
 		soft[i] = i % 5 == 0 ? 0.6f : 0;
 	return in;
+}
+
+/* Inputs as the head wants them. */
+static struct cb_inputs
+inputs_for(const struct cb_model_config *c)
+{
+	struct cb_inputs in = make_inputs();
+
+	if (c->loss == CB_LOSS_BCE || c->loss == CB_LOSS_MSE)
+		in.labels = soft;
+	if (c->head == CB_HEAD_PRETRAIN) {
+		in.K = 1;
+		in.labels = belongs;
+		in.mlm_labels = masked;
+	}
+	return in;
+}
+
+static struct cb_model_config
+with_head(enum cb_head head)
+{
+	struct cb_model_config c = config();
+
+	c.head = head;
+	if (head == CB_HEAD_PRETRAIN)
+		c.labels = 2;
+	if (head == CB_HEAD_REGRESS) {
+		c.labels = 1;
+		c.loss = CB_LOSS_MSE;
+	}
+	return c;
 }
 
 static struct cb_model *
@@ -104,13 +139,11 @@ distance(const float *a, const float *b, int64_t n)
 static void
 test_parts(struct cb_engine *e, struct cb_model_config c, const char *name)
 {
-	struct cb_inputs in = make_inputs();
+	struct cb_inputs in = inputs_for(&c);
 	struct cb_model *m;
 	float whole, parts, *a, *b;
 	double d;
 
-	if (c.loss == CB_LOSS_BCE)
-		in.labels = soft;
 	m = make_model(e, &c);
 	a = gradients(m, &in, 0, 0, &whole);
 	b = gradients(m, &in, 1, 0, &parts);
@@ -153,6 +186,138 @@ test_threads(struct cb_model_config c)
 		cb_model_free(m[i]);
 		e[i]->free(e[i]);
 	}
+}
+
+/* Moves the head's own weights along their gradient; returns the loss there. */
+static double
+moved(struct cb_model *m, const struct cb_inputs *in, const char *prefix,
+    const float *g, double by)
+{
+	int n, i;
+	const struct cb_param *p = cb_model_params(m, &n);
+	float *w, loss, back = (float)by;
+	int64_t k;
+
+	for (i = 0; i < n; i++) {
+		if (!p[i].trainable || strncmp(p[i].name, prefix,
+		    strlen(prefix)) != 0)
+			continue;
+		w = malloc(sizeof(*w) * p[i].count);
+		cb_model_get(m, i, w);
+		for (k = 0; k < p[i].count; k++)
+			w[k] += back * g[p[i].at + k];
+		cb_model_set(m, i, w);
+		free(w);
+	}
+	cb_model_pack(m, false);
+	free(gradients(m, in, 0, 4, &loss));
+	return loss;
+}
+
+/*
+ * The loss along the gradient of the head, dropout included, rises as the
+ * gradient says: L(w + h g) - L(w - h g) = 2 h |g|^2.
+ */
+static void
+test_slope(struct cb_engine *e, enum cb_head head, const char *prefix)
+{
+	struct cb_model_config c = with_head(head);
+	struct cb_inputs in = inputs_for(&c);
+	struct cb_model *m;
+	const struct cb_param *p;
+	double size = 0, h, up, down;
+	float *g, loss;
+	int64_t k;
+	int n, i;
+
+	c.dropout = c.attention_dropout = 0.2f;
+	m = make_model(e, &c);
+	p = cb_model_params(m, &n);
+	g = gradients(m, &in, 0, 4, &loss);
+	for (i = 0; i < n; i++)
+		for (k = 0; p[i].trainable && k < p[i].count &&
+		    strncmp(p[i].name, prefix, strlen(prefix)) == 0; k++)
+			size += (double)g[p[i].at + k] * g[p[i].at + k];
+	h = 0.01 / sqrt(size);
+	up = moved(m, &in, prefix, g, h);
+	down = moved(m, &in, prefix, g, -2 * h);
+	ok(fabs((up - down) / (2 * h * size) - 1) < 0.01,
+	    "%s: the loss follows its gradient (%.4f)", prefix,
+	    (up - down) / (2 * h * size));
+	free(g);
+	cb_model_free(m);
+}
+
+/* Scoring leaves the running statistics as they are, training counts. */
+static void
+test_statistics(struct cb_engine *e)
+{
+	struct cb_model_config c = with_head(CB_HEAD_REGRESS);
+	struct cb_inputs in = inputs_for(&c);
+	struct cb_model *m = make_model(e, &c);
+	int i = cb_model_find(m,
+	    "transformer.regressor.2.num_batches_tracked");
+	float scores[7], loss, count[2];
+
+	if (cb_model_score(m, &in, scores, NULL) < 0)
+		abort();
+	cb_model_get(m, i, &count[0]);
+	if (cb_model_train(m, &in, 0, 0, &loss) < 0)
+		abort();
+	cb_model_get(m, i, &count[1]);
+	ok(count[0] == 0 && count[1] == K, "batch norm counts once a clip, "
+	    "and in training only (%g, %g)", count[0], count[1]);
+	cb_model_free(m);
+}
+
+static void
+test_head_refusals(struct cb_engine *e)
+{
+	struct cb_model_config c = with_head(CB_HEAD_PRETRAIN);
+	struct cb_inputs in = inputs_for(&c), one;
+	struct cb_model *m = make_model(e, &c), *no;
+	float loss;
+
+	masked[L - 1] = 3;
+	ok(cb_model_train(m, &in, 0, 0, &loss) < 0 &&
+	    strstr(cb_error(), "padding of text 0") != NULL,
+	    "a masked word in the padding: %s", cb_error());
+	masked[L - 1] = -100;
+	masked[1] = 50;
+	ok(cb_model_train(m, &in, 0, 0, &loss) < 0 &&
+	    strstr(cb_error(), "masked word 50") != NULL,
+	    "a masked word beyond the vocabulary: %s", cb_error());
+	in = inputs_for(&c);
+	in.cells = (int32_t[]){ 0, 4 };
+	in.ncells = 2;
+	ok(cb_model_train(m, &in, 0, 0, &loss) < 0 &&
+	    strstr(cb_error(), "cell 4") != NULL,
+	    "a cell beyond the grid: %s", cb_error());
+	in.cells = NULL;
+	in.K = 2;
+	ok(cb_model_train(m, &in, 0, 0, &loss) < 0 &&
+	    strstr(cb_error(), "one clip") != NULL,
+	    "two clips in pretraining: %s", cb_error());
+	in.K = 1;
+	in.mlm_labels = NULL;
+	ok(cb_model_train(m, &in, 0, 0, &loss) < 0 &&
+	    strstr(cb_error(), "no masked words") != NULL,
+	    "no labels of words: %s", cb_error());
+	cb_model_free(m);
+	c.labels = 3;
+	ok(cb_model_new(&no, e, &c) < 0, "pretraining of three labels: %s",
+	    cb_error());
+	c = with_head(CB_HEAD_REGRESS);
+	m = make_model(e, &c);
+	one = inputs_for(&c);
+	one.B = one.N = 1;
+	ok(cb_model_train(m, &one, 0, 0, &loss) < 0 &&
+	    strstr(cb_error(), "batch norm") != NULL,
+	    "one row for a batch norm: %s", cb_error());
+	cb_model_free(m);
+	c.loss = CB_LOSS_CE;
+	ok(cb_model_new(&no, e, &c) < 0, "regression by cross-entropy: %s",
+	    cb_error());
 }
 
 /* The first residual block's output has unit variances, so a step can learn. */
@@ -272,7 +437,7 @@ main(void)
 
 	if (cb_engine_open(&e, "cpu", 0) < 0)
 		abort();
-	plan(18);
+	plan(32);
 	make_inputs();
 	test_parts(e, c, "mean");
 	c.agg = CB_AGG_LSE;
@@ -280,6 +445,13 @@ main(void)
 	c.agg = CB_AGG_MAX;
 	c.loss = CB_LOSS_BCE;
 	test_parts(e, c, "bce");
+	test_parts(e, with_head(CB_HEAD_PRETRAIN), "pretraining");
+	test_parts(e, with_head(CB_HEAD_REGRESS), "regression");
+	test_slope(e, CB_HEAD_CLASSIFY, "transformer.classifier.");
+	test_slope(e, CB_HEAD_PRETRAIN, "transformer.cls.");
+	test_slope(e, CB_HEAD_REGRESS, "transformer.regressor.");
+	test_statistics(e);
+	test_head_refusals(e);
 	test_threads(config());
 	test_calibrate(e);
 	test_scores(e);

@@ -130,6 +130,8 @@ struct ref_case {
 	struct cb_array *pictures;	/* B*K*F, owned */
 	float	*memory;		/* their bytes */
 	int32_t	*counts, *ids, *mask;	/* borrowed from f, counts expanded */
+	const int32_t *mlm;		/* labels of masked words, borrowed */
+	const struct cb_array *cells;	/* kept cells, borrowed; NULL: all */
 	bool	 match;			/* only scores and answers: msrvtt_mc */
 };
 
@@ -189,6 +191,8 @@ read_config(struct ref_case *r)
 {
 	static const char *const losses[] = { "ce", "bce", "mse", "rank" };
 	static const char *const aggs[] = { "mean", "max", "lse" };
+	static const char *const heads[] = { "classify", "choice", "pretrain",
+	    "regress", "retrieve" };
 	struct cb_model_config *c = &r->c;
 	const char *head;
 	json_t *o;
@@ -221,14 +225,13 @@ read_config(struct ref_case *r)
 	i = pick(cb_safetensors_meta(r->f, "agg"), aggs, 3);
 	c->agg = i < 0 ? CB_AGG_MEAN : i;
 	head = json_string_value(json_object_get(o, "head"));
-	c->choice = head != NULL && strcmp(head, "choice") == 0;
-	if (head == NULL || (!c->choice && strcmp(head, "classify") != 0 &&
-	    strcmp(head, "retrieve") != 0)) {
-		cb_fail(CB_EUSAGE, "%s: the %s head is not built yet", r->path,
-		    head != NULL ? head : "missing");
+	if ((i = pick(head, heads, CB_LEN(heads))) < 0) {
+		cb_fail(CB_EUSAGE, "%s: unknown head %s", r->path,
+		    head != NULL ? head : "");
 		json_decref(o);
 		return -1;
 	}
+	c->head = i == 4 ? CB_HEAD_CLASSIFY : (enum cb_head)i;
 	json_decref(o);
 	memcpy(c->mean, (float[]){ 123.675f, 116.28f, 103.53f },
 	    sizeof(c->mean));
@@ -272,13 +275,14 @@ read_frames(struct ref_case *r, const struct cb_array *a)
 	return 0;
 }
 
-/* ids, mask and counts under a prefix ("" or "micro0/"). */
+/* ids, mask, counts and what pretraining has, under a prefix ("" or
+ * "micro0/"). */
 static int
 read_texts(struct ref_case *r, const char *prefix)
 {
 	const struct cb_array *ids = tensor(r->f, "%sids", prefix);
 	const struct cb_array *mask = tensor(r->f, "%smask", prefix);
-	const struct cb_array *counts = tensor(r->f, "counts");
+	const struct cb_array *counts = tensor(r->f, "counts"), *mlm;
 	int i;
 
 	if (ids == NULL || mask == NULL || ids->rank != 2)
@@ -287,6 +291,9 @@ read_texts(struct ref_case *r, const char *prefix)
 	r->L = (int)ids->dim[1];
 	r->ids = ids->data;
 	r->mask = mask->data;
+	mlm = tensor(r->f, "%smlm_labels", prefix);
+	r->mlm = mlm != NULL ? mlm->data : NULL;
+	r->cells = tensor(r->f, "%spixels", prefix);
 	/* msrvtt_mc has no counts: five captions a video */
 	r->B = counts != NULL ? (int)counts->dim[0] : r->N / 5;
 	free(r->counts);
@@ -294,17 +301,25 @@ read_texts(struct ref_case *r, const char *prefix)
 	for (i = 0; i < r->B; i++)
 		r->counts[i] = counts == NULL ? 5 :
 		    ((int32_t *)counts->data)[i] *
-		    (r->c.choice ? r->c.labels : 1);
+		    (r->c.head == CB_HEAD_CHOICE ? r->c.labels : 1);
 	return 0;
 }
 
+/* With the labels under a prefix. */
 static struct cb_inputs
-inputs(const struct ref_case *r, const void *labels)
+inputs(const struct ref_case *r, const char *prefix)
 {
+	const struct cb_array *labels = tensor(r->f, r->mlm != NULL ?
+	    "%sitm_labels" : "%slabels", prefix);
 	struct cb_inputs in = { .B = r->B, .K = r->K, .F = r->F, .N = r->N,
 	    .L = r->L, .pictures = r->pictures, .counts = r->counts,
-	    .ids = r->ids, .mask = r->mask, .labels = labels };
+	    .ids = r->ids, .mask = r->mask, .mlm_labels = r->mlm,
+	    .labels = labels != NULL ? labels->data : NULL };
 
+	if (r->cells != NULL) {
+		in.cells = r->cells->data;
+		in.ncells = (int)cb_array_count(r->cells);
+	}
 	return in;
 }
 
@@ -570,6 +585,40 @@ index_of(const char *names, const char *name)
 	return -1;
 }
 
+/*
+ * Scores of the vocabulary, packed like the texts: of all positions, or of the
+ * labelled ones only.
+ */
+static void
+judge_words(struct verdict *v, const struct ref_case *r, const float *x,
+    int64_t C)
+{
+	const struct cb_array *all = tensor(r->f, "mlm_scores");
+	const struct cb_array *some = tensor(r->f, "mlm_scores_at_labels");
+	float *got;
+	int64_t n = 0;
+	int i;
+
+	if (all != NULL) {
+		got = unpack(r, x, C, 0, all->data);
+		judge(v, max_error(got, all->data, cb_array_count(all)),
+		    TOL_SCORE, "mlm_scores");
+		free(got);
+	}
+	if (some == NULL)
+		return;
+	got = need(malloc(sizeof(*got) * cb_array_count(some)));
+	for (i = 0; i < r->N * r->L; i++) {
+		if (r->mlm[i] >= 0 && n < some->dim[0])
+			memcpy(got + C * n++, x, sizeof(*got) * C);
+		x += r->mask[i] != 0 ? C : 0;
+	}
+	judge(v, n == some->dim[0] ? max_error(got, some->data,
+	    cb_array_count(some)) : INFINITY, TOL_BASE_SCORE,
+	    "mlm_scores_at_labels");
+	free(got);
+}
+
 static void
 on_tap(void *arg, const char *name, const float *x, int rank,
     const int64_t *dim)
@@ -584,6 +633,10 @@ on_tap(void *arg, const char *name, const float *x, int rank,
 	float *got, *picked;
 	int at;
 
+	if (strcmp(name, "mlm_scores") == 0) {
+		judge_words(t->v, r, x, dim[1]);
+		return;
+	}
 	if (tokens && whole == NULL)
 		return;		/* norms of whole tensors include padding */
 	if (tokens)
@@ -763,6 +816,12 @@ judge_answers(struct verdict *v, const struct ref_case *r, const float *scores,
 	if (want == NULL || r->c.loss == CB_LOSS_RANK || r->match)
 		return;
 	for (i = 0; i < rows; i++) {
+		if (r->c.head == CB_HEAD_REGRESS) {	/* quirk 22 */
+			c = (int)(scores[i] + 0.5f);
+			c = c < 1 ? 1 : c > 10 ? 10 : c;
+			bad += c != ((int32_t *)want->data)[i];
+			continue;
+		}
 		for (c = 1, best = 0; c < C; c++)
 			if (scores[i * C + c] > scores[i * C + best])
 				best = c;
@@ -801,17 +860,71 @@ judge_match(struct verdict *v, const struct ref_case *r, const float *s,
 
 /* ---- the kinds of case ---------------------------------------------------------- */
 
+/* What forward passes left in the statistics of the regression head. */
+static void
+judge_after(struct verdict *v, const struct ref_case *r, struct cb_model *m,
+    const char *prefix)
+{
+	int n, i;
+	const struct cb_param *p = cb_model_params(m, &n);
+	const struct cb_array *want;
+	float *got, *is;
+
+	for (i = 0; i < n; i++) {
+		if (!p[i].buffer ||
+		    (want = tensor(r->f, "%s%s", prefix, p[i].name)) == NULL)
+			continue;
+		got = need(malloc(2 * sizeof(*got) * p[i].count));
+		is = got + p[i].count;
+		cb_model_get(m, i, got);
+		cb_array_to_f32(is, want);
+		judge(v, max_error(got, is, p[i].count), TOL_SCORE, "%s%s",
+		    prefix, p[i].name);
+		free(got);
+	}
+}
+
+/* Masked words: the unreduced losses and the two parts of the loss. */
+static void
+judge_pretraining(struct verdict *v, const struct ref_case *r,
+    struct cb_model *m, const float *itm_each, double tolerance)
+{
+	const struct cb_array *want = tensor(r->f, "mlm_loss");
+	int NL = r->N * r->L, n = cb_model_last_mlm(m, NULL), i, k = 0;
+	float *each = need(malloc(sizeof(*each) * (n + 1)));
+	float *all = need(calloc(NL, sizeof(*all)));
+	double sum = 0;
+
+	cb_model_last_mlm(m, each);
+	for (i = 0; i < NL; i++)
+		if (r->mlm[i] >= 0 && k < n)
+			sum += all[i] = each[k++];
+	judge_values(v, r, "mlm_loss_each", all, tolerance);
+	judge_values(v, r, "itm_loss_each", itm_each, tolerance);
+	if (want != NULL)
+		judge(v, k == n ? relative(sum / NL, *(float *)want->data) :
+		    INFINITY, tolerance, "mlm_loss");
+	want = tensor(r->f, "itm_loss");
+	for (sum = 0, i = 0; i < r->N; i++)
+		sum += itm_each[i];
+	if (want != NULL)
+		judge(v, relative(sum / r->N, *(float *)want->data), tolerance,
+		    "itm_loss");
+	free(each);
+	free(all);
+}
+
 static int
 run_model(struct verdict *v, struct ref_case *r, struct cb_model *m)
 {
-	const struct cb_array *labels = tensor(r->f, "labels");
 	bool base = tensor(r->f, "grad_norm") != NULL;
+	bool regress = r->c.head == CB_HEAD_REGRESS;
 	double tol = base ? TOL_BASE_SCORE : TOL_SCORE;
-	int rows = r->c.choice ? r->N / r->c.labels : r->N;
+	int rows = r->c.head == CB_HEAD_CHOICE ? r->N / r->c.labels : r->N;
 	int64_t n = (int64_t)rows * r->c.labels;
 	float *x = need(malloc(sizeof(*x) * (2 + 2 * r->K) * n));
 	float *scores = x + n, *clip = scores + n, *dclip = clip + r->K * n;
-	struct cb_inputs in = inputs(r, labels != NULL ? labels->data : NULL);
+	struct cb_inputs in = inputs(r, "");
 	const struct cb_array *want = tensor(r->f, "loss");
 	struct taps t = { r, v, tensor(r->f, "tapnorm"),
 	    cb_safetensors_meta(r->f, "tap_names") };
@@ -820,11 +933,13 @@ run_model(struct verdict *v, struct ref_case *r, struct cb_model *m)
 
 	if (cb_model_score(m, &in, scores, clip) < 0)
 		goto done;
-	judge_values(v, r, "logits", scores, tol);
-	judge_values(v, r, "clip_logits", clip, tol);
+	judge_values(v, r, regress ? "eval_logits" : "logits", scores, tol);
+	judge_values(v, r, "itm_scores", scores, tol);
+	if (!regress)
+		judge_values(v, r, "clip_logits", clip, tol);
 	judge_answers(v, r, scores, rows);
 	judge_match(v, r, scores, rows);
-	if (labels == NULL) {
+	if (in.labels == NULL) {
 		rc = 0;
 		goto done;
 	}
@@ -834,9 +949,14 @@ run_model(struct verdict *v, struct ref_case *r, struct cb_model *m)
 	cb_model_tap(m, NULL, NULL);
 	cb_model_last(m, x, scores, clip, dclip);
 	judge_values(v, r, "logits", scores, tol);
+	judge_values(v, r, "itm_scores", scores, tol);
 	judge_values(v, r, "clip_logits", clip, tol);
 	judge_values(v, r, "loss_each", x, tol);
 	judge_values(v, r, "dclip_logits", dclip, tol);
+	judge_values(v, r, "ditm_scores", dclip, tol);
+	judge_after(v, r, m, "after/");
+	if (r->mlm != NULL)
+		judge_pretraining(v, r, m, x, tol);
 	if (want != NULL)
 		judge(v, relative(loss, *(float *)want->data),
 		    base ? TOL_BASE_LOSS : TOL_LOSS, "loss");
@@ -1091,7 +1211,7 @@ one_step(struct verdict *v, struct run *u, int step)
 {
 	struct ref_case *r = u->r;
 	const struct cb_array *losses, *a;
-	char micro[24], pre[16];
+	char micro[24], pre[16], after[32];
 	struct cb_inputs in;
 	double norm;
 	float loss;
@@ -1106,8 +1226,7 @@ one_step(struct verdict *v, struct run *u, int step)
 		if (read_texts(r, micro) < 0 ||
 		    read_frames(r, tensor(r->f, "%sframes", micro)) < 0)
 			return -1;
-		a = tensor(r->f, "%slabels", micro);
-		in = inputs(r, a != NULL ? a->data : NULL);
+		in = inputs(r, micro);
 		rc = cb_model_train(u->m, &in, 0, 0, &loss);
 		free_frames(r);
 		if (rc < 0)
@@ -1131,6 +1250,8 @@ one_step(struct verdict *v, struct run *u, int step)
 		judge(v, relative(norm, *(float *)a->data), TOL_LOSS,
 		    "%sstep%d/grad_norm", pre, step);
 	judge_state(v, u, step, norm);
+	snprintf(after, sizeof(after), "%sstep%d/w/", pre, step);
+	judge_after(v, r, u->m, after);
 	return 0;
 }
 

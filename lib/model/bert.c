@@ -72,13 +72,6 @@ bert_build(struct cb_model *m)
 	return m->e->linear_new(m->e, &b->pooler, m->c.hidden, m->c.hidden);
 }
 
-static void
-linear_clear(struct cb_model *m, struct cb_linear_plan *l)
-{
-	if (l != NULL)
-		m->e->linear_free(m->e, l);
-}
-
 void
 bert_clear(struct cb_model *m)
 {
@@ -152,6 +145,10 @@ check_texts(const struct cb_model *m, const struct cb_inputs *in)
 			return cb_fail(CB_EFORMAT, "batch: text %d begins "
 			    "with padding", i / in->L);
 	}
+	for (i = 0; in->cells != NULL && i < in->ncells; i++)
+		if (in->cells[i] < 0 || in->cells[i] >= m->cnn.h * m->cnn.h)
+			return cb_fail(CB_EFORMAT, "batch: cell %d, the grid "
+			    "has %d", in->cells[i], m->cnn.h * m->cnn.h);
 	return 0;
 }
 
@@ -342,6 +339,7 @@ bert_forward(struct cb_model *m, const struct cb_elem *grid, int F)
 	x = b->x0;
 	for (i = 0; i < m->c.layers; i++)
 		x = layer_forward(m, i, x);
+	b->last = x;
 	b->cls = take(m, (int64_t)b->S * D);
 	b->pooled = take(m, (int64_t)b->S * D);
 	e->rows_fwd(e, b->cls, x, NULL, b->first, b->S, D, &none);
@@ -424,7 +422,8 @@ embed_backward(struct cb_model *m, struct cb_elem *dgrid, struct cb_elem *d,
 }
 
 struct cb_elem *
-bert_backward(struct cb_model *m, struct cb_elem *dpooled, int F)
+bert_backward(struct cb_model *m, struct cb_elem *dpooled,
+    const struct cb_elem *dlast, int F)
 {
 	struct cb_engine *e = m->e;
 	struct bert *b = &m->bert;
@@ -441,6 +440,8 @@ bert_backward(struct cb_model *m, struct cb_elem *dpooled, int F)
 	e->linear_bwd(e, b->pooler, dcls, false, grad(m, b->p_pooler),
 	    grad(m, b->p_pooler + 1), dpooled, b->cls, b->S);
 	e->rows_bwd(e, d, b->T, NULL, 0, dcls, b->first, b->S, D, &none);
+	if (dlast != NULL)
+		e->add(e, d, dlast, (int64_t)b->T * D);
 	for (i = m->c.layers - 1; i >= 0; i--)
 		layer_backward(m, i, d);
 	embed_backward(m, dgrid, d, F);

@@ -1,4 +1,4 @@
-/* Pooled vectors to scores: dropout - linear - ReLU - linear. */
+/* Which head the model has, and the dropout that heads share. */
 #include <stdlib.h>
 
 #include "internal.h"
@@ -6,39 +6,50 @@
 /* Behind every dropout of the longest BERT. */
 #define DROP_HEAD 100000
 
+const struct head_kind *
+head_kind(const struct cb_model_config *c)
+{
+	switch (c->head) {
+	case CB_HEAD_PRETRAIN:
+		return &head_pretrain;
+	case CB_HEAD_REGRESS:
+		return &head_regress;
+	default:
+		return &head_classify;
+	}
+}
+
+int
+head_check(const struct cb_model_config *c)
+{
+	if (c->labels < 1)
+		return cb_fail(CB_EUSAGE, "a head of %d classes", c->labels);
+	if (c->head == CB_HEAD_CHOICE && c->loss != CB_LOSS_CE)
+		return cb_fail(CB_EUSAGE, "a choice among options goes with "
+		    "the cross-entropy loss only");
+	if (c->head == CB_HEAD_PRETRAIN &&
+	    (c->loss != CB_LOSS_CE || c->labels != 2))
+		return cb_fail(CB_EUSAGE, "pretraining goes with the "
+		    "cross-entropy loss and two labels only");
+	if (c->head == CB_HEAD_REGRESS &&
+	    (c->loss != CB_LOSS_MSE || c->labels != 1))
+		return cb_fail(CB_EUSAGE, "regression goes with the mse loss "
+		    "and one label only");
+	return 0;
+}
+
 int
 head_build(struct cb_model *m)
 {
-	struct cb_engine *e = m->e;
-	struct head *h = &m->head;
-	int D = m->c.hidden;
-
-	h->p_fc1 = find(m, "transformer.classifier.0.weight");
-	h->p_fc2 = find(m, "transformer.classifier.2.weight");
-	if (e->linear_new(e, &h->fc1, D, 2 * D) < 0)
-		return -1;
-	return e->linear_new(e, &h->fc2, 2 * D, m->c.choice ? 1 : m->c.labels);
+	m->head.kind = head_kind(&m->c);
+	return m->head.kind->build(m);
 }
 
 void
 head_clear(struct cb_model *m)
 {
-	if (m->head.fc1 != NULL)
-		m->e->linear_free(m->e, m->head.fc1);
-	if (m->head.fc2 != NULL)
-		m->e->linear_free(m->e, m->head.fc2);
-}
-
-void
-head_pack(struct cb_model *m)
-{
-	struct cb_engine *e = m->e;
-	struct head *h = &m->head;
-
-	e->linear_pack(e, h->fc1, param(m, h->p_fc1), param(m, h->p_fc1 + 1),
-	    true);
-	e->linear_pack(e, h->fc2, param(m, h->p_fc2), param(m, h->p_fc2 + 1),
-	    true);
+	if (m->head.kind != NULL)
+		m->head.kind->clear(m);
 }
 
 /* Row numbers 0 .. n-1 in engine memory: the rows operation as dropout. */
@@ -57,41 +68,22 @@ count_up(struct cb_model *m, int n)
 	return p;
 }
 
-struct cb_elem *
-head_forward(struct cb_model *m, const struct cb_elem *pooled, int rows)
+void
+head_drop_fwd(struct cb_model *m, struct cb_elem *y, const struct cb_elem *x,
+    int rows, int n)
 {
-	struct cb_engine *e = m->e;
-	struct head *h = &m->head;
-	struct cb_drop p = drop(m, m->c.dropout, DROP_HEAD);
-	int D = m->c.hidden;
+	struct cb_drop p = drop(m, m->c.dropout, DROP_HEAD + n);
 
-	h->x = take(m, (int64_t)rows * D);
-	h->f = take(m, (int64_t)rows * 2 * D);
-	h->y = take(m, (int64_t)rows * (m->c.choice ? 1 : m->c.labels));
-	e->rows_fwd(e, h->x, pooled, NULL, count_up(m, rows), rows, D, &p);
-	e->linear_fwd(e, h->fc1, h->f, NULL, h->x, CB_ACT_RELU, rows);
-	e->linear_fwd(e, h->fc2, h->y, NULL, h->f, CB_ACT_NONE, rows);
-	return h->y;
+	m->e->rows_fwd(m->e, y, x, NULL, count_up(m, rows), rows, m->c.hidden,
+	    &p);
 }
 
-/* -> gradient of pooled */
-struct cb_elem *
-head_backward(struct cb_model *m, struct cb_elem *dscores, int rows)
+void
+head_drop_bwd(struct cb_model *m, struct cb_elem *dx,
+    const struct cb_elem *dy, int rows, int n)
 {
-	struct cb_engine *e = m->e;
-	struct head *h = &m->head;
-	struct cb_drop p = drop(m, m->c.dropout, DROP_HEAD);
-	int D = m->c.hidden;
-	struct cb_elem *df = take(m, (int64_t)rows * 2 * D);
-	struct cb_elem *dx = take(m, (int64_t)rows * D);
-	struct cb_elem *dpooled = take(m, (int64_t)rows * D);
+	struct cb_drop p = drop(m, m->c.dropout, DROP_HEAD + n);
 
-	e->linear_bwd(e, h->fc2, df, false, grad(m, h->p_fc2),
-	    grad(m, h->p_fc2 + 1), dscores, h->f, rows);
-	e->act_bwd(e, df, df, h->f, CB_ACT_RELU, (int64_t)rows * 2 * D);
-	e->linear_bwd(e, h->fc1, dx, false, grad(m, h->p_fc1),
-	    grad(m, h->p_fc1 + 1), df, h->x, rows);
-	e->rows_bwd(e, dpooled, rows, NULL, 0, dx, count_up(m, rows), rows, D,
-	    &p);
-	return dpooled;
+	m->e->rows_bwd(m->e, dx, rows, NULL, 0, dy, count_up(m, rows), rows,
+	    m->c.hidden, &p);
 }

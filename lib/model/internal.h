@@ -35,6 +35,24 @@ void	*arena_take(struct arena *a, int64_t count, size_t size);
 struct mark arena_mark(const struct arena *a);
 void	arena_release(struct arena *a, struct mark m);
 
+/* ---- params.c: the table while it is made --------------------------------- */
+
+struct table {
+	struct cb_param *at;
+	int	 n, room;
+	bool	 failed;
+};
+
+/* The name is handed over. */
+void	table_put(struct table *t, char *name, bool trainable, bool buffer,
+	    int rank, const int64_t *dim);
+void	table_vector(struct table *t, char *name, bool trainable, bool buffer,
+	    int64_t n);
+void	table_matrix(struct table *t, char *name, int rows, int cols);
+/* NAME.weight and NAME.bias of a linear map; of a norm. */
+void	table_linear(struct table *t, const char *name, int O, int I);
+void	table_norm(struct table *t, const char *name, int n);
+
 /* ---- the parts ------------------------------------------------------------ */
 
 /* A convolution with its frozen batch norm. */
@@ -91,13 +109,67 @@ struct bert {
 	int	 Tt, T, S, V, M, N, K, longest;
 	/* kept */
 	struct cb_elem *text_s, *text_y, *vis_s, *vis_y, *x0, *cls, *pooled;
+	struct cb_elem *last;		/* tokens [T,D] of the last layer */
 	float	*tmean, *trstd, *vmean, *vrstd;
 };
 
+/* A linear map with its parameters: weight; bias is + 1. */
+struct linear {
+	struct cb_linear_plan *plan;
+	int	 p;
+};
+
+/* What a head is; which one the model has is decided in head.c. */
+struct head_kind {
+	void	(*params)(struct table *t, const struct cb_model_config *c);
+	int	(*build)(struct cb_model *m);
+	void	(*clear)(struct cb_model *m);
+	void	(*pack)(struct cb_model *m);
+	/* pooled [K*N,D], clip-major -> scores */
+	struct cb_elem *(*forward)(struct cb_model *m,
+	    const struct cb_elem *pooled, int K, int N);
+	/* -> gradient of pooled */
+	struct cb_elem *(*backward)(struct cb_model *m,
+	    struct cb_elem *dscores, int K, int N);
+	/* A loss on the tokens besides: checks its labels; goes forward and
+	 * back to the gradient of bert.last, NULL where there is nothing to
+	 * learn; *loss is there after sync().  NULL: none. */
+	int	(*check_tokens)(const struct cb_model *m,
+	    const struct cb_inputs *in);
+	struct cb_elem *(*tokens)(struct cb_model *m,
+	    const struct cb_inputs *in, float share, float *loss);
+	bool	 whole;		/* learns from statistics of all rows of a
+				 * batch, two at least: no parts */
+};
+
+struct classifier {
+	struct linear fc1, fc2;
+	struct cb_elem *x, *f;		/* dropped input, hidden */
+};
+
+struct regressor {
+	struct linear fc1, fc2;
+	int	 norm, running;		/* gain, then bias; the statistics */
+	struct cb_elem *x, *f, *n, *y;	/* dropped input, ELU, norm, dropped */
+	float	*mean, *rstd;		/* [K,D] */
+};
+
+struct mlm {
+	struct linear transform;
+	struct cb_linear_plan *decoder;	/* word embedding, and a bias */
+	int	 p_bias;
+	struct norm norm;
+	int	 n;			/* labelled tokens of the last run */
+	float	*each;			/* [n] */
+};
+
 struct head {
-	struct cb_linear_plan *fc1, *fc2;
-	int	 p_fc1, p_fc2;
-	struct cb_elem *x, *f, *y;	/* dropped input, hidden, scores [K*N,C] */
+	const struct head_kind *kind;
+	struct classifier classifier;
+	struct regressor regressor;
+	struct linear itm;
+	const struct cb_elem *pooled;	/* what itm saw */
+	struct mlm mlm;
 };
 
 struct cb_model {
@@ -155,23 +227,47 @@ void	bert_clear(struct cb_model *m);
 void	bert_pack(struct cb_model *m);
 /* Lays the texts of the batch out in packed sequences. */
 int	bert_batch(struct cb_model *m, const struct cb_inputs *in);
-/* grid -> pooled [K*N,D], clip-major */
+/* grid -> pooled [K*N,D], clip-major, and b->last */
 struct cb_elem *bert_forward(struct cb_model *m, const struct cb_elem *grid,
 	    int F);
-/* -> gradient of the grid */
+/* dlast: gradient of b->last besides, NULL: none.  -> gradient of the grid */
 struct cb_elem *bert_backward(struct cb_model *m, struct cb_elem *dpooled,
-	    int F);
+	    const struct cb_elem *dlast, int F);
 
 /* head.c */
+const struct head_kind *head_kind(const struct cb_model_config *c);
+int	head_check(const struct cb_model_config *c);
 int	head_build(struct cb_model *m);
 void	head_clear(struct cb_model *m);
-void	head_pack(struct cb_model *m);
-struct cb_elem *head_forward(struct cb_model *m, const struct cb_elem *pooled,
-	    int rows);
-struct cb_elem *head_backward(struct cb_model *m, struct cb_elem *dscores,
-	    int rows);
+/* The n-th dropout of a head, and back. */
+void	head_drop_fwd(struct cb_model *m, struct cb_elem *y,
+	    const struct cb_elem *x, int rows, int n);
+void	head_drop_bwd(struct cb_model *m, struct cb_elem *dx,
+	    const struct cb_elem *dy, int rows, int n);
+
+/* classify.c, regress.c, pretrain.c */
+extern const struct head_kind head_classify, head_regress, head_pretrain;
+
+/* mlm.c: the masked words of pretraining */
+void	mlm_params(struct table *t, const struct cb_model_config *c);
+int	mlm_build(struct cb_model *m);
+void	mlm_clear(struct cb_model *m);
+void	mlm_pack(struct cb_model *m);
+int	mlm_check(const struct cb_model *m, const struct cb_inputs *in);
+struct cb_elem *mlm_learn(struct cb_model *m, const struct cb_inputs *in,
+	    float share, float *loss);
 
 /* run.c */
+int	linear_build(struct cb_model *m, struct linear *l, int I, int O,
+	    const char *weight);
+void	linear_clear(struct cb_model *m, struct cb_linear_plan *l);
+void	linear_pack(struct cb_model *m, struct linear *l);
+void	linear_forward(struct cb_model *m, struct linear *l,
+	    struct cb_elem *y, struct cb_elem *z, const struct cb_elem *x,
+	    enum cb_act act, int T);
+void	linear_backward(struct cb_model *m, struct linear *l,
+	    struct cb_elem *dx, const struct cb_elem *dz,
+	    const struct cb_elem *x, int T);
 struct cb_elem *take(struct cb_model *m, int64_t elements);
 float	*take_f32(struct cb_model *m, int64_t n);
 struct cb_elem *elem_at(struct cb_model *m, const struct cb_elem *x,

@@ -3,7 +3,7 @@
  *
  *	cnn.c	pictures [P,S,S,3] -> grid [P,h,h,D]
  *	bert.c	grid and texts -> pooled [K*N,D]
- *	head.c	pooled -> scores [K*N,C]
+ *	head.c	pooled -> scores [K*N,C]; in pretraining mlm.c besides
  *	engine	scores -> loss, and its gradient
  */
 #include <stdlib.h>
@@ -26,11 +26,8 @@ check_config(const struct cb_model_config *c)
 	if (c->heads < 1 || c->hidden % c->heads != 0)
 		return cb_fail(CB_EUSAGE, "hidden size %d is no multiple of "
 		    "%d heads", c->hidden, c->heads);
-	if (c->choice && c->loss != CB_LOSS_CE)
-		return cb_fail(CB_EUSAGE, "a choice among options goes with "
-		    "the cross-entropy loss only");
-	if (c->labels < 1)
-		return cb_fail(CB_EUSAGE, "a head of %d classes", c->labels);
+	if (head_check(c) < 0)
+		return -1;
 	if (c->agg == CB_AGG_LSE && c->loss != CB_LOSS_CE)
 		return cb_fail(CB_EUSAGE, "lse pooling of clips goes with the "
 		    "cross-entropy loss only");
@@ -103,7 +100,7 @@ cb_model_pack(struct cb_model *m, bool all)
 {
 	cnn_pack(m, all);
 	bert_pack(m);
-	head_pack(m);
+	m->head.kind->pack(m);
 }
 
 void
@@ -133,7 +130,7 @@ check_pictures(const struct cb_array *p, int n)
 static int
 questions(const struct cb_model *m, int N)
 {
-	return m->c.choice ? N / m->c.labels : N;
+	return m->c.head == CB_HEAD_CHOICE ? N / m->c.labels : N;
 }
 
 /* Scores [K*N,C] of a batch. */
@@ -144,7 +141,7 @@ forward(struct cb_model *m, const struct cb_inputs *in)
 
 	grid = cnn_forward(m, in->pictures, in->B * in->K * in->F);
 	pooled = bert_forward(m, grid, in->F);
-	return head_forward(m, pooled, in->K * in->N);
+	return m->head.kind->forward(m, pooled, in->K, in->N);
 }
 
 static int
@@ -218,7 +215,11 @@ check_labels(const struct cb_model *m, const struct cb_inputs *in)
 		if (y[i] >= m->c.labels)
 			return cb_fail(CB_EFORMAT, "batch: label %d, the head "
 			    "has %d classes", y[i], m->c.labels);
-	return 0;
+	if (m->head.kind->whole && in->N < 2)
+		return cb_fail(CB_EFORMAT, "batch: one row; the batch norm of "
+		    "this head learns from two at least");
+	return m->head.kind->check_tokens == NULL ? 0 :
+	    m->head.kind->check_tokens(m, in);
 }
 
 /* Forward and backward of a part that makes up `share` of the batch. */
@@ -232,8 +233,10 @@ run_part(struct cb_model *m, const struct cb_inputs *in, float share,
 	struct cb_loss l = { .kind = m->c.loss, .agg = m->c.agg, .K = in->K,
 	    .N = N, .C = m->c.labels, .margin = m->c.margin,
 	    .group = in->N / in->B, .share = share };
-	struct cb_elem *d;
-	float *total;
+	const struct head_kind *head = m->head.kind;
+	struct cb_elem *d, *dlast = NULL;
+	float *total, tokens = 0;
+	int rc;
 
 	arena_reset(&m->arena);
 	if (bert_batch(m, in) < 0)
@@ -248,10 +251,14 @@ run_part(struct cb_model *m, const struct cb_inputs *in, float share,
 	e->loss(e, total, m->last.each, m->last.dscores, m->last.scores,
 	    put_labels(m, in), &l);
 	e->get(e, loss, total, sizeof(*total));
-	d = head_backward(m, m->last.dscores, in->K * in->N);
-	d = bert_backward(m, d, in->F);
+	if (head->tokens != NULL)
+		dlast = head->tokens(m, in, share, &tokens);
+	d = head->backward(m, m->last.dscores, in->K, in->N);
+	d = bert_backward(m, d, dlast, in->F);
 	cnn_backward(m, d);
-	return e->sync(e);
+	rc = e->sync(e);
+	*loss += tokens;
+	return rc;
 }
 
 static int
@@ -270,7 +277,7 @@ videos_at_once(const struct cb_model *m, const struct cb_inputs *in)
 {
 	int64_t each = cnn_bytes(m) * in->K * in->F, n;
 
-	if (m->memory <= 0)
+	if (m->memory <= 0 || m->head.kind->whole)
 		return in->B;
 	n = m->memory / (each > 0 ? each : 1);
 	return n < 1 ? 1 : n > in->B ? in->B : (int)n;
@@ -305,6 +312,9 @@ cb_model_train(struct cb_model *m, const struct cb_inputs *in, uint64_t seed,
 		part.mask = in->mask + (int64_t)first * in->L;
 		part.labels = (const char *)in->labels +
 		    questions(m, first) * label;
+		if (in->mlm_labels != NULL)
+			part.mlm_labels = in->mlm_labels +
+			    (int64_t)first * in->L;
 		first += rows;
 		if (rows == 0)
 			continue;
@@ -337,6 +347,17 @@ cb_model_last(struct cb_model *m, float *each, float *scores,
 	if (dclip != NULL)
 		e->get_elem(e, dclip, m->last.dscores, m->last.K * n);
 	e->sync(e);
+}
+
+int
+cb_model_last_mlm(struct cb_model *m, float *each)
+{
+	int n = m->head.mlm.n;
+
+	if (each != NULL && n > 0)
+		m->e->get(m->e, each, m->head.mlm.each, n * sizeof(*each));
+	m->e->sync(m->e);
+	return n;
 }
 
 static int

@@ -1,8 +1,8 @@
 /*
  * model: ClipBERT as explicit forward and backward passes over the operations
  * of an engine: ResNet with frozen batch norm, grid encoder, BERT over packed
- * sequences, classification head.  Knows nothing of media or text, nor how an
- * engine computes.  What it computes, to the letter: reference README.
+ * sequences, and a head.  Knows nothing of media or text, nor how an engine
+ * computes.  What it computes, to the letter: reference README.
  */
 #ifndef CB_MODEL_H
 #define CB_MODEL_H
@@ -14,6 +14,18 @@
 
 /* ---- what is built ------------------------------------------------------ */
 
+/*
+ * What becomes of the pooled vectors (and in pretraining, of the tokens):
+ *	CLASSIFY	scores of `labels` classes, any loss
+ *	CHOICE		one score an option; rows are options, a question's
+ *			`labels` options side by side; CE
+ *	PRETRAIN	whether text and picture belong together, `labels` = 2,
+ *			CE; and the masked words: cb_inputs.mlm_labels
+ *	REGRESS		one number, `labels` = 1; MSE
+ */
+enum cb_head { CB_HEAD_CLASSIFY, CB_HEAD_CHOICE, CB_HEAD_PRETRAIN,
+	CB_HEAD_REGRESS };
+
 struct cb_model_config {
 	int	 image;		/* side of the square input, pixels */
 	int	 stem, width, res2;	/* channels, see cb-train(1) */
@@ -22,8 +34,8 @@ struct cb_model_config {
 	bool	 freeze_cnn;	/* all but the grid encoder */
 	int	 hidden, layers, heads, inter;
 	int	 vocab, positions, types, rows, cols;
+	enum cb_head head;
 	int	 labels;	/* classes; of a choice: options a question */
-	bool	 choice;	/* rows are options, a question's side by side */
 	enum cb_loss_kind loss;
 	enum cb_agg agg;
 	float	 margin;	/* of CB_LOSS_RANK */
@@ -43,11 +55,11 @@ int	cb_model_grid(const struct cb_model_config *c);
  */
 struct cb_param {
 	char	*name;		/* ClipBERT's own */
-	int	 rank;
+	int	 rank;		/* 0: a count, I64 in a checkpoint */
 	int64_t	 dim[4];
 	int64_t	 at, count;	/* in floats */
 	bool	 trainable;
-	bool	 buffer;	/* a constant of the frozen batch norm */
+	bool	 buffer;	/* of a batch norm; not the optimiser's */
 };
 
 struct cb_model;
@@ -99,8 +111,12 @@ struct cb_inputs {
 	int	 B, K, F, N, L;
 	const struct cb_array *pictures;
 	const int32_t *counts, *ids, *mask;
-	const void *labels;	/* int32 [N] or f32 [N,C]; NULL: none; of a
-				 * choice one a question */
+	const void *labels;	/* int32 [N] (CE; of a choice one a question),
+				 * f32 [N,C] (BCE), f32 [N] (MSE); NULL: none.
+				 * Of pretraining: 1 where text and picture
+				 * belong together */
+	const int32_t *mlm_labels;	/* of pretraining: [N,L], the ids of
+				 * masked words, negative elsewhere */
 	const int32_t *cells;	/* kept grid cells, sorted; NULL: all */
 	int	 ncells;
 };
@@ -118,9 +134,11 @@ int	cb_model_score(struct cb_model *m, const struct cb_inputs *in,
 
 /*
  * Forward and backward.  Gradients are added to those that are there.  seed and
- * step choose the dropout masks; *loss is the mean over the batch.  Batches that
- * would not fit into `memory` (cb_model_memory()) are run in parts with the same
- * gradients.
+ * step choose the dropout masks; *loss is the mean over the batch; in
+ * pretraining the mean over all N*L positions of the losses of masked words is
+ * added (quirk 13).  Batches that would not fit into `memory` (cb_model_memory()) are run in parts
+ * with the same gradients; with the regression head, whose batch norm needs all
+ * rows at once, they are not.  That moves its running statistics, once a clip.
  */
 int	cb_model_train(struct cb_model *m, const struct cb_inputs *in,
 	    uint64_t seed, uint32_t step, float *loss);
@@ -131,6 +149,10 @@ void	cb_model_zero_grads(struct cb_model *m);
  * [N,C], clip_scores and dclip [K,N,C]. */
 void	cb_model_last(struct cb_model *m, float *each, float *scores,
 	    float *clip_scores, float *dclip);
+
+/* The same of the masked words of pretraining: their number; each: their losses
+ * in the order of (text, position), host, NULL: not wanted. */
+int	cb_model_last_mlm(struct cb_model *m, float *each);
 
 /* Sets the statistics of every norm of the CNN from these pictures, layer by
  * layer, so that training from scratch starts with unit variances.  Packs. */

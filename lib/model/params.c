@@ -11,14 +11,8 @@
 
 #include "internal.h"
 
-struct table {
-	struct cb_param *at;
-	int	 n, room;
-	bool	 failed;
-};
-
-static void
-put(struct table *t, char *name, bool trainable, bool buffer, int rank,
+void
+table_put(struct table *t, char *name, bool trainable, bool buffer, int rank,
     const int64_t *dim)
 {
 	struct cb_param *p;
@@ -48,10 +42,11 @@ put(struct table *t, char *name, bool trainable, bool buffer, int rank,
 	p->buffer = buffer;
 }
 
-static void
-put1(struct table *t, char *name, bool trainable, bool buffer, int64_t n)
+void
+table_vector(struct table *t, char *name, bool trainable, bool buffer,
+    int64_t n)
 {
-	put(t, name, trainable, buffer, 1, &n);
+	table_put(t, name, trainable, buffer, 1, &n);
 }
 
 static void
@@ -62,31 +57,31 @@ put_conv(struct table *t, const char *name, int O, int C, int k, bool trainable)
 	int64_t dim[] = { O, C, k, k };
 	size_t i;
 
-	put(t, cb_strf("%s.weight", name), trainable, false, 4, dim);
+	table_put(t, cb_strf("%s.weight", name), trainable, false, 4, dim);
 	for (i = 0; i < CB_LEN(norm); i++)
-		put1(t, cb_strf("%s.norm.%s", name, norm[i]), false, true, O);
+		table_vector(t, cb_strf("%s.norm.%s", name, norm[i]), false, true, O);
 }
 
-static void
-put_matrix(struct table *t, char *name, int rows, int cols)
+void
+table_matrix(struct table *t, char *name, int rows, int cols)
 {
 	int64_t dim[] = { rows, cols };
 
-	put(t, name, true, false, 2, dim);
+	table_put(t, name, true, false, 2, dim);
 }
 
-static void
-put_linear(struct table *t, const char *name, int O, int I)
+void
+table_linear(struct table *t, const char *name, int O, int I)
 {
-	put_matrix(t, cb_strf("%s.weight", name), O, I);
-	put1(t, cb_strf("%s.bias", name), true, false, O);
+	table_matrix(t, cb_strf("%s.weight", name), O, I);
+	table_vector(t, cb_strf("%s.bias", name), true, false, O);
 }
 
-static void
-put_norm(struct table *t, const char *name, int n)
+void
+table_norm(struct table *t, const char *name, int n)
 {
-	put1(t, cb_strf("%s.weight", name), true, false, n);
-	put1(t, cb_strf("%s.bias", name), true, false, n);
+	table_vector(t, cb_strf("%s.weight", name), true, false, n);
+	table_vector(t, cb_strf("%s.bias", name), true, false, n);
 }
 
 #define BACKBONE "cnn.feature.backbone."
@@ -122,7 +117,7 @@ put_cnn(struct table *t, const struct cb_model_config *c)
 		mid *= 2;
 		out *= 2;
 	}
-	put(t, cb_strf("cnn.grid_encoder.0.weight"), true, false, 4, grid);
+	table_put(t, cb_strf("cnn.grid_encoder.0.weight"), true, false, 4, grid);
 }
 
 static void
@@ -133,46 +128,43 @@ put_bert(struct table *t, const struct cb_model_config *c)
 	int D = c->hidden, i;
 	size_t k;
 
-	put_matrix(t, cb_strf(BERT "embeddings.word_embeddings.weight"),
+	table_matrix(t, cb_strf(BERT "embeddings.word_embeddings.weight"),
 	    c->vocab, D);
-	put_matrix(t, cb_strf(BERT "embeddings.position_embeddings.weight"),
+	table_matrix(t, cb_strf(BERT "embeddings.position_embeddings.weight"),
 	    c->positions, D);
-	put_matrix(t, cb_strf(BERT "embeddings.token_type_embeddings.weight"),
+	table_matrix(t, cb_strf(BERT "embeddings.token_type_embeddings.weight"),
 	    c->types, D);
-	put_norm(t, BERT "embeddings.LayerNorm", D);
+	table_norm(t, BERT "embeddings.LayerNorm", D);
 	/* never used, but there (quirk 5) */
-	put_matrix(t, cb_strf(BERT
+	table_matrix(t, cb_strf(BERT
 	    "visual_embeddings.position_embeddings.weight"), c->positions, D);
-	put_matrix(t, cb_strf(BERT
+	table_matrix(t, cb_strf(BERT
 	    "visual_embeddings.row_position_embeddings.weight"), c->rows, D);
-	put_matrix(t, cb_strf(BERT
+	table_matrix(t, cb_strf(BERT
 	    "visual_embeddings.col_position_embeddings.weight"), c->cols, D);
-	put_matrix(t, cb_strf(BERT
+	table_matrix(t, cb_strf(BERT
 	    "visual_embeddings.token_type_embeddings.weight"), 1, D);
-	put_norm(t, BERT "visual_embeddings.LayerNorm", D);
+	table_norm(t, BERT "visual_embeddings.LayerNorm", D);
 	for (i = 0; i < c->layers; i++) {
 		snprintf(name, sizeof(name), BERT "encoder.layer.%d.", i);
 		for (k = 0; k < CB_LEN(qkv); k++) {
 			snprintf(part, sizeof(part), "%sattention.self.%s",
 			    name, qkv[k]);
-			put_linear(t, part, D, D);
+			table_linear(t, part, D, D);
 		}
 		snprintf(part, sizeof(part), "%sattention.output.dense", name);
-		put_linear(t, part, D, D);
+		table_linear(t, part, D, D);
 		snprintf(part, sizeof(part), "%sattention.output.LayerNorm",
 		    name);
-		put_norm(t, part, D);
+		table_norm(t, part, D);
 		snprintf(part, sizeof(part), "%sintermediate.dense", name);
-		put_linear(t, part, c->inter, D);
+		table_linear(t, part, c->inter, D);
 		snprintf(part, sizeof(part), "%soutput.dense", name);
-		put_linear(t, part, D, c->inter);
+		table_linear(t, part, D, c->inter);
 		snprintf(part, sizeof(part), "%soutput.LayerNorm", name);
-		put_norm(t, part, D);
+		table_norm(t, part, D);
 	}
-	put_linear(t, BERT "pooler.dense", D, D);
-	put_linear(t, "transformer.classifier.0", 2 * D, D);
-	put_linear(t, "transformer.classifier.2", c->choice ? 1 : c->labels,
-	    2 * D);
+	table_linear(t, BERT "pooler.dense", D, D);
 }
 
 /* Trainable matrices, trainable vectors, constants. */
@@ -190,6 +182,7 @@ params_build(struct cb_model *m)
 
 	put_cnn(&t, &m->c);
 	put_bert(&t, &m->c);
+	head_kind(&m->c)->params(&t, &m->c);
 	m->params = t.at;
 	m->nparams = t.n;
 	if (t.failed)
@@ -337,10 +330,11 @@ init_one(const struct cb_model *m, const struct cb_param *p, uint64_t seed,
 	double deviation = m->c.init_range;
 	int64_t i;
 
-	if (p->rank == 1) {		/* gains and variances 1, the rest 0 */
+	if (p->rank <= 1) {		/* gains and variances 1, the rest 0 */
 		for (i = 0; i < p->count; i++)
 			to[i] = ends(p->name, "norm.weight") ||
 			    ends(p->name, "LayerNorm.weight") ||
+			    ends(p->name, "regressor.2.weight") ||
 			    ends(p->name, "running_var");
 		return;
 	}

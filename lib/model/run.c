@@ -1,9 +1,46 @@
-/* What every part uses during a run: memory from the arena, dropout masks by
+/* What every part uses: linear maps, memory from the arena, dropout masks by
  * number, and taps. */
 #include <stdarg.h>
 #include <stdlib.h>
 
 #include "internal.h"
+
+int
+linear_build(struct cb_model *m, struct linear *l, int I, int O,
+    const char *weight)
+{
+	l->p = find(m, "%s", weight);
+	return m->e->linear_new(m->e, &l->plan, I, O);
+}
+
+void
+linear_clear(struct cb_model *m, struct cb_linear_plan *l)
+{
+	if (l != NULL)
+		m->e->linear_free(m->e, l);
+}
+
+void
+linear_pack(struct cb_model *m, struct linear *l)
+{
+	m->e->linear_pack(m->e, l->plan, param(m, l->p), param(m, l->p + 1),
+	    true);
+}
+
+void
+linear_forward(struct cb_model *m, struct linear *l, struct cb_elem *y,
+    struct cb_elem *z, const struct cb_elem *x, enum cb_act act, int T)
+{
+	m->e->linear_fwd(m->e, l->plan, y, z, x, act, T);
+}
+
+void
+linear_backward(struct cb_model *m, struct linear *l, struct cb_elem *dx,
+    const struct cb_elem *dz, const struct cb_elem *x, int T)
+{
+	m->e->linear_bwd(m->e, l->plan, dx, false, grad(m, l->p),
+	    grad(m, l->p + 1), dz, x, T);
+}
 
 struct cb_elem *
 take(struct cb_model *m, int64_t elements)
