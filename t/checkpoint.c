@@ -158,6 +158,41 @@ foreign(void)
 	    "not a checkpoint of ours: %s", cb_error());
 }
 
+/* Our own of a pretrained model, and of one that counts. */
+static void
+heads(void)
+{
+	struct cb_param p[] = { table[6], table[11],
+		{ "transformer.regressor.2.num_batches_tracked", 0, { 0 }, 0, 1,
+		    false, true } };
+	struct cb_checkpoint c = { .config = json_object() };
+	struct cb_safetensors *f;
+	const struct cb_array *words, *bias, *count;
+	int i;
+
+	for (i = 0; i < FLOATS; i++)
+		w[i] = (float)(i + 700);
+	if (cb_checkpoint_save("heads", &c, p, 3, w) < 0 ||
+	    cb_safetensors_open(&f, "heads/ckpt/model_step_0.safetensors") < 0)
+		abort();
+	words = cb_safetensors_find(f,
+	    "transformer.cls.predictions.decoder.weight");
+	bias = cb_safetensors_find(f,
+	    "transformer.cls.predictions.decoder.bias");
+	count = cb_safetensors_find(f, p[2].name);
+	ok(words != NULL && words->rank == 2 && words->dim[0] == 3 &&
+	    memcmp(words->data, w + 13, 24) == 0 && bias != NULL &&
+	    bias->rank == 1 && memcmp(bias->data, w + 29, 12) == 0 &&
+	    cb_safetensors_count(f) == 5, "the decoder is written again");
+	ok(count != NULL && count->type == CB_I64 && count->rank == 0 &&
+	    *(int64_t *)count->data == 700, "a count is I64");
+	clear();
+	ok(cb_checkpoint_load(f, p, 3, w) == 0 && w[0] == 700 &&
+	    w[13] == 713 && w[31] == 731, "and all come back");
+	cb_safetensors_close(f);
+	json_decref(c.config);
+}
+
 /* ---- initial weights ------------------------------------------------------------------ */
 
 static void
@@ -286,10 +321,11 @@ e2e(void)
 int
 main(void)
 {
-	plan(24);
+	plan(27);
 	cb_program_set("checkpoint");
 	own();
 	foreign();
+	heads();
 	bert();
 	resnet();
 	e2e();

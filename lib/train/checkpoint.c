@@ -13,6 +13,8 @@
 #define FORMAT "cb-checkpoint 1"
 #define STEM "model_step_"
 #define ENDING ".safetensors"
+#define WORDS "transformer.bert.embeddings.word_embeddings.weight"
+#define MLM "transformer.cls.predictions."
 
 void
 cb_checkpoint_clear(struct cb_checkpoint *c)
@@ -59,33 +61,90 @@ meta_of(const struct cb_checkpoint *c)
 	return meta;
 }
 
+/* What the file holds: counts are whole there, f32 in the arena. */
+struct contents {
+	struct cb_tensor *at;
+	int64_t	*counts;
+	int	 n;
+};
+
+static void
+add(struct contents *all, const char *name, const struct cb_param *p,
+    const float *w)
+{
+	struct cb_tensor *t = &all->at[all->n];
+
+	t->name = name;
+	t->array.type = CB_F32;
+	t->array.rank = p->rank;
+	memcpy(t->array.dim, p->dim, sizeof(p->dim));
+	t->array.data = (void *)(uintptr_t)(w + p->at);
+	if (p->rank == 0) {
+		all->counts[all->n] = (int64_t)w[p->at];
+		t->array.type = CB_I64;
+		t->array.data = &all->counts[all->n];
+	}
+	all->n++;
+}
+
+static const struct cb_param *
+named(const struct cb_param *p, int n, const char *name)
+{
+	for (; n > 0; n--, p++)
+		if (strcmp(p->name, name) == 0)
+			return p;
+	return NULL;
+}
+
+/* All parameters; of pretraining also the decoder, which is the word embedding
+ * and the bias under other names, as in ClipBERT's files (quirk 2). */
+static int
+contents_init(struct contents *all, const struct cb_param *p, int n,
+    const float *w)
+{
+	const struct cb_param *words = named(p, n, WORDS);
+	const struct cb_param *bias = named(p, n, MLM "bias");
+	int i;
+
+	memset(all, 0, sizeof(*all));
+	all->at = calloc((size_t)n + 2, sizeof(*all->at));
+	all->counts = calloc((size_t)n + 2, sizeof(*all->counts));
+	if (all->at == NULL || all->counts == NULL)
+		return cb_fail(CB_ENOMEM, "checkpoint");
+	for (i = 0; i < n; i++)
+		add(all, p[i].name, &p[i], w);
+	if (words != NULL && bias != NULL) {
+		add(all, MLM "decoder.weight", words, w);
+		add(all, MLM "decoder.bias", bias, w);
+	}
+	return 0;
+}
+
+static void
+contents_clear(struct contents *all)
+{
+	free(all->at);
+	free(all->counts);
+}
+
 int
 cb_checkpoint_save(const char *run, const struct cb_checkpoint *c,
     const struct cb_param *p, int n, const float *w)
 {
 	char *dir = cb_strf("%s/ckpt", run), *path;
-	struct cb_tensor *t = calloc(n + 1, sizeof(*t));
+	struct contents all;
 	json_t *meta = NULL;
-	int i, rc = -1;
+	int rc = -1;
 
 	path = cb_strf("%s/" STEM "%lld" ENDING, dir, (long long)c->step);
-	if (t == NULL) {
-		cb_fail(CB_ENOMEM, "%s", path);
+	if (contents_init(&all, p, n, w) < 0)
 		goto done;
-	}
-	for (i = 0; i < n; i++) {
-		t[i].name = p[i].name;
-		t[i].array.type = CB_F32;
-		t[i].array.rank = p[i].rank;
-		memcpy(t[i].array.dim, p[i].dim, sizeof(p[i].dim));
-		t[i].array.data = (void *)(uintptr_t)(w + p[i].at);
-	}
 	meta = meta_of(c);
 	if (cb_mkdirs(dir) == 0)
-		rc = cb_safetensors_write(path, t, n, meta);
+		rc = cb_safetensors_write(path, all.at, all.n, meta);
 done:
 	json_decref(meta);
-	free(t);
+	contents_clear(&all);
 	free(path);
 	free(dir);
 	return rc;
