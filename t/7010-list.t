@@ -1,6 +1,6 @@
 #!/bin/bash
 # cb-list: annotation jsonl to groups.
-. "$(dirname "$0")/lib.sh"; plan 77
+. "$(dirname "$0")/lib.sh"; plan 78
 
 # 7 media with 1 to 7 texts, interleaved; answers a.. d
 for t in 1 2 3 4 5 6 7; do
@@ -168,8 +168,8 @@ cat >mc.jsonl <<'X'
 {"gif_name": "b", "question": "r", "options": ["x", "y", "z"]}
 X
 is "$(list --no-shuffle mc.jsonl | jq -s -c '[.[0].task, .[0].answers,
-    (.[].group.examples | select(.) | .[].label)]')" \
-    '["mc_qa",null,2,0,null]' 'options: the answer is a number, or digits'
+    .[0].options, (.[].group.examples | select(.) | .[].label)]')" \
+    '["mc_qa",null,3,2,0,null]' 'options: the answer is a number, or digits'
 echo '{"qid": "q1", "clip_name": 7, "options": ["x", "y"], "answer": "1"}' >cm.jsonl
 is "$(list cm.jsonl | jq -s -c '[.[0].task, (.[1].group | .media,
     .examples[0].id, .examples[0].label)]')" \
@@ -181,6 +181,9 @@ option() { # ANSWER NAME
 }
 option 2 'no such option'
 option -1 'a negative option'
+sed '2s/, "z"//' mc.jsonl >w.jsonl
+is "$(cb-list w.jsonl 2>&1 >out)" 'cb-list: w.jsonl:2: 2 options, not 3 as in the lines before' \
+    'another number of options'
 option '"1x"' 'an option that is not digits'
 
 # retrieval: 6 media with 2 texts each

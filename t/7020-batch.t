@@ -1,6 +1,6 @@
 #!/bin/bash
 # cb-batch: groups to batches.
-. "$(dirname "$0")/lib.sh"; plan 53
+. "$(dirname "$0")/lib.sh"; plan 63
 
 # 11 images with 1 to 3 questions
 for i in $(seq 0 10); do
@@ -137,3 +137,58 @@ cb-batch -b 0 <g.cb >out 2>err; is $? 2 '-b 0'
 cb-batch x <g.cb >out 2>err; is $? 2 'an operand'
 echo '{}' | cb-batch >out 2>err; s=$?
 is "$s $(cat err)" '1 cb-batch: stdin: not a cb stream' 'JSON is no stream'
+
+# options: a row each, a label for all; media with 2, 1 and 1 questions
+cat >mc.jsonl <<'X'
+{"gif_name": "a", "question": "one", "options": ["two", "three three", "two"], "answer": 1}
+{"gif_name": "b", "question": "two", "options": ["one", "two", "zwei"], "answer": "2"}
+{"gif_name": "a", "question": "", "options": ["one", "two", "three"], "answer": 0}
+{"gif_name": "c", "question": "one", "options": ["one", "two", "three"]}
+X
+cb-list --no-shuffle --vocab voc mc.jsonl | fake-pictures 2 1 2 2 >mc.cb
+cb-batch -b 3 <mc.cb | tensors /dev/stdin | jq -c '.batch // empty' >t
+is "$(jq -c '[.task, .counts, (.ids | length), (.examples | length)]' t)" \
+    '["mc_qa",[6,3,3],12,4]' 'options: counts are of rows'
+is "$(jq -c '[.ids[:5][]]' t)" \
+    '[[2,4,5,3,0],[2,4,6,6,3],[2,4,5,3,0],[2,4,3,0,0],[2,5,3,0,0]]' \
+    'a row is question and option'
+is "$(jq -c .labels t)" '[1,0,2,-1]' 'labels are of questions'
+cb-batch -b 2 <mc.cb | cb-batch -b 3 | tensors /dev/stdin |
+    jq -c '.batch // empty | [.counts, .labels]' >t
+is "$(tr -d '\n' <t)" '[[6,3],[1,0,2]][[3],null]' 'batches of them go through'
+sed '/"b"/s/, "zwei"//;s/"2"/1/' mc.jsonl >two.jsonl
+{ head -n 1 two.jsonl; sed -n 3,4p two.jsonl; } >w.jsonl
+cb-list --no-shuffle --vocab voc w.jsonl | fake-pictures 1 1 2 2 >w.cb
+python3 -c '
+import sys	# the last option of the last question becomes a key
+b = sys.stdin.buffer.read()
+i = b.rindex(b"\xa7options\x93\xa3one\xa3two\xa5three")
+sys.stdout.buffer.write(b[:i] + b"\xa7options\x92\xa3one\xa9two three" +
+    b[i + 23:])' <w.cb >w2.cb
+cb-batch <w2.cb >out 2>err; s=$?
+is "$s $(cat err)" '1 cb-batch: stdin: group 1: an example has 2 options, not 3 as those before' \
+    'another number of options'
+cb-tokenize <w.cb >ids.cb
+python3 -c '
+import sys	# the options lose their name
+b = sys.stdin.buffer.read()
+sys.stdout.buffer.write(b.replace(b"\xa7options", b"\xa7optimal"))' <ids.cb >ids2.cb
+cb-batch <ids2.cb >out 2>err; s=$?
+is "$s $(cat err)" '1 cb-batch: stdin: group 0: 6 rows of ids, the texts are 2' \
+    'rows that belong to no text'
+
+# retrieval: match and mismatch
+printf '{"caption": "%s", "clip_name": "%s"}\n' one a two b three c 'one one' a >r.jsonl
+cb-list -e 2 -n 2 --vocab voc r.jsonl | fake-pictures 2 1 2 2 >r.cb
+cb-batch -b 3 <r.cb | tensors /dev/stdin | jq -c '.batch // empty' >t
+is "$(jq -c '[(.media | map(if . == "a" then 6 else 3 end)) == .counts,
+    (.ids | length), (.examples | length)]' t | sort -u)" '[true,12,12]' \
+    'retrieval: counts with mismatches'
+is "$(jq -c .labels t | sort -u)" '[1,0,0,1,0,0,1,0,0,1,0,0]' 'and labels'
+is "$(jq -c '[.labels, .examples] | transpose[] | .[0] == .[1].label' t |
+    sort -u)" true 'each that of its text'
+cb-list --split eval --pairs --vocab voc r.jsonl | fake-pictures 1 1 2 2 |
+    cb-batch -b 2 | tensors /dev/stdin |
+    jq -c '.batch // empty | [.counts, .labels]' >t
+is "$(tr -d '\n' <t)" '[[4,4],[1,0,0,1,0,1,0,0]][[4],[0,0,1,0]]' \
+    'all pairs: the label tells the match'

@@ -32,6 +32,8 @@ struct cb_feed {
 	struct cb_feed_options o;
 	char *task;
 	int classes;		/* 0: no answers in the header */
+	int rows;		/* of an example: 1, or its options; 0: none
+				 * seen yet */
 	int pad_id;
 	struct cb_vocab *own;	/* the header's, once it is needed */
 	const struct cb_vocab *vocab;
@@ -399,6 +401,35 @@ add_texts(struct cb_feed *f, struct group *g)
 	g->map = cb_map_get(&g->m->root, "group");
 }
 
+/*
+ * The examples of all groups must have equally many rows, or nobody could tell
+ * whose a row is.
+ */
+static int
+check_options(struct cb_feed *f, const struct group *g)
+{
+	const msgpack_object *e = examples_of(g), *options;
+	int64_t rows = g->ids.dim[0];
+	uint32_t i, n;
+
+	for (i = 0; i < e->via.array.size; i++) {
+		options = cb_map_get(&e->via.array.ptr[i], "options");
+		n = options != NULL && options->type == MSGPACK_OBJECT_ARRAY ?
+		    options->via.array.size : 1;
+		if (f->rows == 0)
+			f->rows = (int)(n < 1 << 20 ? n : 0);
+		if (n != (uint32_t)f->rows)
+			return cb_fail(CB_EFORMAT, "%s: group %lld: an "
+			    "example has %u options, not %d as those before",
+			    f->name, (long long)g->seq, n, f->rows);
+	}
+	if (rows != (int64_t)e->via.array.size * f->rows)
+		return cb_fail(CB_EFORMAT, "%s: group %lld: %lld rows of ids, "
+		    "the texts are %lld", f->name, (long long)g->seq,
+		    (long long)rows, (long long)e->via.array.size * f->rows);
+	return 0;
+}
+
 /* Tokenises if nobody has; -1 ends the feed. */
 static int
 take_ids(struct cb_feed *f, struct group *g)
@@ -427,12 +458,10 @@ take_ids(struct cb_feed *f, struct group *g)
 	if (a->type != CB_I32 || a->rank != 2 || b->type != CB_I32 ||
 	    b->rank != 2 || a->dim[0] != b->dim[0] || a->dim[1] != b->dim[1] ||
 	    a->dim[0] > 1 << 20 || a->dim[1] < 1 || a->dim[1] > 1 << 20 ||
-	    examples_of(g) == NULL || examples_of(g)->via.array.size == 0 ||
-	    a->dim[0] % examples_of(g)->via.array.size != 0)
+	    examples_of(g) == NULL || examples_of(g)->via.array.size == 0)
 		return cb_fail(CB_EFORMAT, "%s: group %lld: ids and mask are "
-		    "not i32 [n,L] with a row for each text", f->name,
-		    (long long)g->seq);
-	return 0;
+		    "not i32 [n,L]", f->name, (long long)g->seq);
+	return check_options(f, g);
 }
 
 /* 1: good; 0: bad, dealt with; -1: the feed ends. */
@@ -504,13 +533,14 @@ fill_scores(struct cb_feed *f, float *row, const msgpack_object *ex)
 static int
 fill_index(struct cb_feed *f, int32_t *to, const msgpack_object *ex)
 {
-	int64_t k = -1;
+	int64_t k = -1, n = f->rows > 1 ? f->rows : f->classes;
 
 	if (int_or(ex, "label", &k) < 0)
 		return -1;
-	if (k < -1 || k > INT32_MAX || (f->classes > 0 && k >= f->classes))
-		return cb_fail(CB_EFORMAT, "label %lld is not one of %d "
-		    "answers", (long long)k, f->classes);
+	if (k < -1 || k > INT32_MAX || (n > 0 && k >= n))
+		return cb_fail(CB_EFORMAT, "label %lld is not one of %lld %s",
+		    (long long)k, (long long)n, f->rows > 1 ? "options" :
+		    "answers");
 	*to = (int32_t)k;
 	return 0;
 }

@@ -26,6 +26,7 @@ struct cb_list {
 	json_t *labels;			/* name -> label */
 	struct cb_vocab *vocab;		/* NULL: none */
 	struct cb_vocab_maker *maker;	/* while one is being made */
+	int64_t options;		/* of each question; 0: none */
 	int64_t strangers;		/* answers not in the list (eval) */
 	char stranger[64];
 	struct cb_msg *header;
@@ -126,6 +127,19 @@ check_answer(struct cb_list *l, const char *name)
 	return 0;
 }
 
+/* A model has one number of options. */
+static int
+check_options(struct cb_list *l, const json_t *line)
+{
+	int64_t n = (int64_t)json_array_size(json_object_get(line, "options"));
+
+	if (l->options == 0)
+		l->options = n;
+	return n == l->options ? 0 : cb_fail(CB_EFORMAT, "%lld options, not "
+	    "%lld as in the lines before", (long long)n,
+	    (long long)l->options);
+}
+
 static int
 see_line(void *arg, struct annotation *a, const json_t *line)
 {
@@ -137,8 +151,10 @@ see_line(void *arg, struct annotation *a, const json_t *line)
 	if (l->maker != NULL &&
 	    cb_vocab_maker_add_json(l->maker, line, NULL) < 0)
 		return -1;
-	if (a->kind->label == LABEL_NONE || a->kind->label == LABEL_INDEX)
+	if (a->kind->label == LABEL_NONE)
 		return 0;
+	if (a->kind->label == LABEL_INDEX)
+		return check_options(l, line);
 	v = json_object_get(line, a->kind->label == LABEL_NAME ? "answer" :
 	    "labels");
 	if (v == NULL)
@@ -300,6 +316,8 @@ make_header(struct cb_list *l)
 	cb_map_set(m, &m->root, "seed", cb_obj_int(l->o.seed));
 	cb_map_set(m, &m->root, "annotations", cb_obj_text(m, l->a->sha256));
 	cb_map_set(m, &m->root, "base", cb_obj_text(m, base));
+	if (l->options > 0)
+		cb_map_set(m, &m->root, "options", cb_obj_int(l->options));
 	if (l->o.negatives > 0)
 		cb_map_set(m, &m->root, "negatives",
 		    cb_obj_int(l->o.negatives));
@@ -484,7 +502,7 @@ settle_negatives(struct cb_list *l)
 }
 
 static int
-check_options(const struct cb_list_options *o)
+check_ranges(const struct cb_list_options *o)
 {
 	if (o->epochs < 1 || o->shards < 1 || o->shard < 0 ||
 	    o->shard >= o->shards || o->skip < 0 || o->per_group < 0 ||
@@ -501,7 +519,7 @@ cb_list_open(struct cb_list **out, const char *path,
 	struct cb_list *l;
 	int rc = -1;
 
-	if (check_options(options) < 0)
+	if (check_ranges(options) < 0)
 		return -1;
 	if ((l = calloc(1, sizeof(*l))) == NULL)
 		return cb_fail(CB_ENOMEM, "%s", path);
