@@ -210,6 +210,10 @@ char	*cb_json_exact(const json_t *v, size_t flags);
 /* Whole file with a NUL behind it; yours to free.  Over max: CB_ELIMIT. */
 int	cb_file_read(char **out, int64_t *bytes, const char *path, int64_t max);
 
+/* Maps a whole regular file, read-only; an empty one is NULL. */
+int	cb_file_map(void **out, int64_t *bytes, const char *path);
+void	cb_file_unmap(void *map, int64_t bytes);
+
 /*
  * A file that appears whole or not at all: written beside its place, synced,
  * renamed by cb_file_commit().  Use fp to write.  cb_file_discard() removes it;

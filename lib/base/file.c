@@ -6,6 +6,7 @@
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -85,6 +86,44 @@ done:
 	if (!std)
 		close(fd);
 	return rc;
+}
+
+int
+cb_file_map(void **out, int64_t *bytes, const char *path)
+{
+	struct stat st;
+	int fd, rc = -1;
+
+	if ((fd = open(path, O_RDONLY | O_CLOEXEC)) < 0 || fstat(fd, &st) < 0) {
+		cb_fail(errno == ENOENT ? CB_EMISSING : CB_EIO, "%s%s", path,
+		    errno == ENOENT ? ": no such file" : "");
+		goto done;
+	}
+	if (!S_ISREG(st.st_mode)) {
+		cb_fail(CB_EFORMAT, "%s: not a regular file", path);
+		goto done;
+	}
+	*out = NULL;
+	*bytes = st.st_size;
+	if (st.st_size > 0) {
+		*out = mmap(NULL, st.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
+		if (*out == MAP_FAILED) {
+			cb_fail(CB_EIO, "%s", path);
+			goto done;
+		}
+	}
+	rc = 0;
+done:
+	if (fd >= 0)
+		close(fd);
+	return rc;
+}
+
+void
+cb_file_unmap(void *map, int64_t bytes)
+{
+	if (map != NULL)
+		munmap(map, bytes);
 }
 
 int

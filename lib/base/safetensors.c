@@ -4,12 +4,8 @@
  * tensor later can trust its shape and its memory.
  */
 #include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "safetensors.h"
 
@@ -236,37 +232,17 @@ cb_safetensors_parse(struct cb_safetensors **out, const void *data,
 int
 cb_safetensors_open(struct cb_safetensors **out, const char *path)
 {
-	void *map = NULL;
-	struct stat st;
-	int fd, rc = -1;
+	int64_t bytes;
+	void *map;
 
-	if ((fd = open(path, O_RDONLY | O_CLOEXEC)) < 0 || fstat(fd, &st) < 0) {
-		cb_fail(errno == ENOENT ? CB_EMISSING : CB_EIO, "%s%s", path,
-		    errno == ENOENT ? ": no such file" : "");
-		goto done;
-	}
-	if (!S_ISREG(st.st_mode)) {
-		cb_fail(CB_EFORMAT, "%s: not a regular file", path);
-		goto done;
-	}
-	if (st.st_size > 0) {
-		map = mmap(NULL, st.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
-		if (map == MAP_FAILED) {
-			cb_fail(CB_EIO, "%s", path);
-			goto done;
-		}
-	}
-	if (cb_safetensors_parse(out, map, st.st_size, path) < 0) {
-		if (map != NULL)
-			munmap(map, st.st_size);
-		goto done;
+	if (cb_file_map(&map, &bytes, path) < 0)
+		return -1;
+	if (cb_safetensors_parse(out, map, bytes, path) < 0) {
+		cb_file_unmap(map, bytes);
+		return -1;
 	}
 	(*out)->map = map;
-	rc = 0;
-done:
-	if (fd >= 0)
-		close(fd);
-	return rc;
+	return 0;
 }
 
 void
@@ -278,8 +254,7 @@ cb_safetensors_close(struct cb_safetensors *f)
 		return;
 	for (i = 0; i < f->n; i++)
 		free(f->copies[i]);
-	if (f->map != NULL)
-		munmap(f->map, f->nbytes);
+	cb_file_unmap(f->map, f->nbytes);
 	free(f->copies);
 	free(f->tensors);
 	free(f->by_name);

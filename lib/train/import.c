@@ -14,7 +14,7 @@
 
 /* Which tensor of the file each parameter takes: index, or -1. */
 struct fit {
-	const struct cb_safetensors *f;
+	const struct cb_tensors *f;
 	const struct cb_param *p;
 	int n;
 	int *from;
@@ -48,6 +48,13 @@ ends(const char *text, const char *with)
 }
 
 /* ---- names ----------------------------------------------------------------------- */
+
+/* DataParallel puts "module." before every name. */
+static const char *
+bare(const char *name)
+{
+	return starts(name, "module.") ? name + 7 : name;
+}
 
 /* Known, and of no use to any model of ours: the detector (quirk 1), counters. */
 static bool
@@ -126,15 +133,67 @@ name_detectron2(const char *name)
 }
 
 static bool
-is_torchvision(const struct cb_safetensors *f)
+has(const struct cb_tensors *f, const char *name)
 {
-	return cb_safetensors_find(f, "layer1.0.conv1.weight") != NULL;
+	int i;
+
+	for (i = 0; i < f->n; i++)
+		if (strcmp(bare(f->at[i].name), name) == 0)
+			return true;
+	return false;
+}
+
+static bool
+is_torchvision(const struct cb_tensors *f)
+{
+	return has(f, "layer1.0.conv1.weight");
+}
+
+/*
+ * Caffe2, as detectron2's R-50.pkl of MSRA has it: "res2_0_branch2a_bn_s" is the
+ * gain of the norm of conv1.  Its norms have no mean and variance, which is as
+ * good as 0 and 1: what ours begin with.
+ */
+static char *
+name_caffe2(const char *name)
+{
+	static const char *const conv[] = { "shortcut", "conv1", "conv2",
+	    "conv3" };
+	static const char *const ends_in[][2] = { { "_w", "weight" },
+	    { "_bn_s", "norm.weight" }, { "_bn_b", "norm.bias" },
+	    { "_bn_rm", "norm.running_mean" }, { "_bn_riv", "norm.running_var" } };
+	int stage, block, at = 0, branch;
+	char letter = '\0';
+	size_t i;
+
+	if (starts(name, "conv1_") || starts(name, "res_conv1_")) {
+		name = strstr(name, "conv1_") + 5;
+		for (i = 0; i < CB_LEN(ends_in); i++)
+			if (strcmp(name, ends_in[i][0]) == 0)
+				return cb_strf(BACKBONE "stem.conv1.%s",
+				    ends_in[i][1]);
+		return cb_strf("%s", name);
+	}
+	if (sscanf(name, "res%1d_%2d_branch%1d%n", &stage, &block, &branch,
+	    &at) != 3 || at == 0)
+		return cb_strf("%s", name);
+	if (branch == 2)
+		letter = name[at++];
+	if (branch == 2 ? letter < 'a' || letter > 'c' : branch != 1)
+		return cb_strf("%s", name);
+	for (i = 0; i < CB_LEN(ends_in); i++)
+		if (strcmp(name + at, ends_in[i][0]) == 0)
+			return cb_strf(BACKBONE "res%d.%d.%s.%s", stage, block,
+			    conv[branch == 1 ? 0 : letter - 'a' + 1],
+			    ends_in[i][1]);
+	return cb_strf("%s", name);
 }
 
 static char *
-our_name(const struct cb_safetensors *f, enum cb_import_kind kind,
+our_name(const struct cb_tensors *f, enum cb_import_kind kind,
     const char *name, bool *copy)
 {
+	name = bare(name);
 	*copy = false;
 	switch (kind) {
 	case CB_IMPORT_E2E:
@@ -143,6 +202,7 @@ our_name(const struct cb_safetensors *f, enum cb_import_kind kind,
 		return name_bert(name);
 	case CB_IMPORT_RESNET:
 		return is_torchvision(f) ? name_torchvision(name) :
+		    has(f, "conv1_w") ? name_caffe2(name) :
 		    name_detectron2(name);
 	}
 	return name_e2e(name, copy);
@@ -189,7 +249,7 @@ same_shape(const struct cb_param *p, const struct cb_array *a)
 
 /* Where the tensors of the file belong; what belongs nowhere is counted. */
 static int
-fit_init(struct fit *t, const struct cb_safetensors *f,
+fit_init(struct fit *t, const struct cb_tensors *f,
     enum cb_import_kind kind, const struct cb_param *p, int n,
     struct cb_import *report)
 {
@@ -203,16 +263,16 @@ fit_init(struct fit *t, const struct cb_safetensors *f,
 	t->from = malloc(sizeof(*t->from) * ((size_t)n + 1));
 	t->second = calloc((size_t)n + 1, sizeof(*t->second));
 	if (t->from == NULL || t->second == NULL)
-		return cb_fail(CB_ENOMEM, "%s", cb_safetensors_name(f));
+		return cb_fail(CB_ENOMEM, "%s", f->path);
 	for (i = 0; i < n; i++)
 		t->from[i] = -1;
 	tied = find_param(t, MLM "bias") >= 0;
-	for (i = 0; i < cb_safetensors_count(f); i++) {
-		name = cb_safetensors_at(f, i)->name;
+	for (i = 0; i < f->n; i++) {
+		name = f->at[i].name;
 		ours = our_name(f, kind, name, &copy);
 		k = find_param(t, ours);
 		free(ours);
-		if ((copy && !tied) || (k < 0 && idle(name)))
+		if ((copy && !tied) || (k < 0 && idle(bare(name))))
 			continue;
 		if (k < 0) {
 			note(&report->unexpected, report->first_unexpected,
@@ -241,7 +301,7 @@ fit_check(struct fit *t, enum cb_import_kind kind)
 				    sizeof(r->first_missing), t->p[i].name);
 			continue;
 		}
-		s = cb_safetensors_at(t->f, t->from[i]);
+		s = &t->f->at[t->from[i]];
 		if (!same_shape(&t->p[i], &s->array)) {
 			snprintf(text, sizeof(text), "%s: shape is %s, must be "
 			    "%s", s->name, cb_shape_text(is, s->array.rank,
@@ -264,7 +324,7 @@ fit_copy(const struct fit *t, float *w)
 	for (i = 0; i < t->n; i++)
 		if (t->from[i] >= 0)
 			cb_array_to_f32(w + t->p[i].at,
-			    &cb_safetensors_at(t->f, t->from[i])->array);
+			    &t->f->at[t->from[i]].array);
 }
 
 /* ---- a checkpoint as a whole -------------------------------------------------------- */
@@ -274,11 +334,13 @@ cb_checkpoint_load(const struct cb_safetensors *f, const struct cb_param *p,
     int n, float *w)
 {
 	const char *path = cb_safetensors_name(f);
+	struct cb_tensors all;
 	struct cb_import r;
 	struct fit t;
 	int rc = -1;
 
-	if (fit_init(&t, f, CB_IMPORT_E2E, p, n, &r) < 0)
+	cb_tensors_view(&all, f);
+	if (fit_init(&t, &all, CB_IMPORT_E2E, p, n, &r) < 0)
 		goto done;
 	fit_check(&t, CB_IMPORT_E2E);
 	if (r.misfit > 0)
@@ -303,17 +365,16 @@ done:
 
 /*
  * torchvision's first convolution sees RGB in (x / 255 - mean) / deviation, ours
- * BGR in x - 255 mean: the rest goes into its weights, exactly.
+ * BGR in x - 255 mean: the rest goes into its weights [O,3,taps], exactly.
  */
 static void
-turn_stem(const struct cb_param *p, float *w)
+turn_stem(float *x, int64_t O, int64_t taps)
 {
 	static const float deviation[] = { 0.229f, 0.224f, 0.225f };
-	int64_t taps = p->dim[2] * p->dim[3], o, k;
-	float *x, red, blue;
+	float red, blue;
+	int64_t o, k;
 
-	for (o = 0; o < p->dim[0]; o++) {
-		x = w + p->at + o * 3 * taps;
+	for (o = 0; o < O; o++, x += 3 * taps) {
 		for (k = 0; k < taps; k++) {
 			red = x[k] / (255 * deviation[0]);
 			blue = x[2 * taps + k] / (255 * deviation[2]);
@@ -324,16 +385,24 @@ turn_stem(const struct cb_param *p, float *w)
 	}
 }
 
+static void
+warn_torchvision(const char *path)
+{
+	cb_warn("%s: a torchvision ResNet: its stride is in the 3x3 "
+	    "convolutions, ours in the first 1x1; features differ until "
+	    "trained", path);
+}
+
 int
 cb_import(struct cb_import *report, enum cb_import_kind kind,
     const char *path, const struct cb_param *p, int n, float *w)
 {
-	struct cb_safetensors *f;
+	struct cb_tensors *f;
 	struct fit t = { 0 };
 	int rc = -1, stem;
 
 	memset(report, 0, sizeof(*report));
-	if (cb_safetensors_open(&f, path) < 0)
+	if (cb_tensors_open(&f, path) < 0)
 		return -1;
 	if (fit_init(&t, f, kind, p, n, report) < 0)
 		goto done;
@@ -346,8 +415,7 @@ cb_import(struct cb_import *report, enum cb_import_kind kind,
 		cb_fail(CB_EFORMAT, "%s: nothing in it is a weight of %s; its "
 		    "first name is %s", path, kind == CB_IMPORT_BERT ? "BERT" :
 		    kind == CB_IMPORT_RESNET ? "a ResNet" : "ClipBERT",
-		    cb_safetensors_count(f) > 0 ?
-		    cb_safetensors_at(f, 0)->name : "absent");
+		    f->n > 0 ? f->at[0].name : "absent");
 		goto done;
 	}
 	fit_copy(&t, w);
@@ -355,14 +423,121 @@ cb_import(struct cb_import *report, enum cb_import_kind kind,
 		stem = find_param(&t, BACKBONE "stem.conv1.weight");
 		if (stem >= 0 && t.from[stem] >= 0 && p[stem].rank == 4 &&
 		    p[stem].dim[1] == 3)
-			turn_stem(&p[stem], w);
-		cb_warn("%s: a torchvision ResNet: its stride is in the 3x3 "
-		    "convolutions, ours in the first 1x1; features differ until "
-		    "trained", path);
+			turn_stem(w + p[stem].at, p[stem].dim[0],
+			    p[stem].dim[2] * p[stem].dim[3]);
+		warn_torchvision(path);
 	}
 	rc = 0;
 done:
 	fit_clear(&t);
-	cb_safetensors_close(f);
+	cb_tensors_close(f);
 	return rc;
+}
+
+/* ---- files under our names --------------------------------------------------------- */
+
+int
+cb_import_guess(enum cb_import_kind *out, const struct cb_tensors *f)
+{
+	const char *name;
+	bool bert = false, resnet = false;
+	int i;
+
+	for (i = 0; i < f->n; i++) {
+		name = bare(f->at[i].name);
+		if (starts(name, "transformer.") || starts(name, "cnn.")) {
+			*out = CB_IMPORT_E2E;
+			return 0;
+		}
+		bert |= ends(name, "embeddings.word_embeddings.weight");
+		resnet |= starts(name, "backbone.") || starts(name, "stem.") ||
+		    starts(name, "res2") || starts(name, "layer1.");
+	}
+	if (!bert && !resnet)
+		return cb_fail(CB_EFORMAT, "%s: neither ClipBERT nor BERT nor a "
+		    "ResNet: %d tensors, the first is %s", f->path, f->n,
+		    f->n > 0 ? f->at[0].name : "absent");
+	*out = bert ? CB_IMPORT_BERT : CB_IMPORT_RESNET;
+	return 0;
+}
+
+/* Is it a name of a part that this kind of file is for? */
+static bool
+ours(enum cb_import_kind kind, const char *name)
+{
+	const char *rest;
+
+	switch (kind) {
+	case CB_IMPORT_E2E:
+		break;
+	case CB_IMPORT_BERT:
+		return starts(name, "transformer.bert.embeddings.") ||
+		    starts(name, "transformer.bert.encoder.") ||
+		    starts(name, "transformer.bert.pooler.") ||
+		    starts(name, "transformer.cls.");
+	case CB_IMPORT_RESNET:
+		rest = name + strlen(BACKBONE);
+		return starts(name, BACKBONE) && (starts(rest, "stem.conv1.") ||
+		    (starts(rest, "res") && rest[3] >= '2' && rest[3] <= '5'));
+	}
+	return starts(name, "transformer.") || starts(name, "cnn.");
+}
+
+/* The first convolution of a torchvision file, turned, in *own. */
+static int
+own_stem(struct cb_tensor *to, void **own, const struct cb_array *from)
+{
+	int64_t count = cb_array_count(from);
+
+	if ((*own = cb_alloc(count * (int64_t)sizeof(float))) == NULL)
+		return cb_fail(CB_ENOMEM, "%s", to->name);
+	cb_array_to_f32(*own, from);
+	turn_stem(*own, from->dim[0], from->dim[2] * from->dim[3]);
+	to->array.type = CB_F32;
+	to->array.data = *own;
+	return 0;
+}
+
+int
+cb_import_take(struct cb_tensor *out, void **own, const char **why,
+    const struct cb_tensors *f, enum cb_import_kind kind, int i)
+{
+	const char *theirs = bare(f->at[i].name);
+	bool copy;
+	char *name;
+
+	*own = NULL;
+	*why = NULL;
+	if (idle(theirs))
+		*why = "of no use here";
+	else if (kind == CB_IMPORT_BERT &&
+	    starts(theirs, "cls.predictions.decoder."))
+		*why = "a copy of another";
+	name = our_name(f, kind, f->at[i].name, &copy);
+	if (copy) {		/* the reader knows that copies win */
+		free(name);
+		name = cb_strf("%s", theirs);
+	}
+	if (*why == NULL && !ours(kind, name))
+		*why = "not a weight of ours";
+	if (*why != NULL) {
+		free(name);
+		return 0;
+	}
+	out->name = name;
+	out->array = f->at[i].array;
+	if (kind == CB_IMPORT_RESNET && is_torchvision(f) &&
+	    strcmp(name, BACKBONE "stem.conv1.weight") == 0) {
+		if (out->array.rank != 4 || out->array.dim[1] != 3) {
+			*why = "not a convolution of RGB";
+			free(name);
+			return 0;
+		}
+		if (own_stem(out, own, &f->at[i].array) < 0) {
+			free(name);
+			return -1;
+		}
+		warn_torchvision(f->path);
+	}
+	return 1;
 }

@@ -12,6 +12,7 @@
 #include "model/model.h"
 #include "task/settings.h"
 #include "task/task.h"
+#include "train/tensors.h"
 
 /* ---- rates: schedule.c ------------------------------------------------- */
 
@@ -204,7 +205,8 @@ struct cb_import {
  *			(another head) is left as it was and counted
  * CB_IMPORT_BERT	Hugging Face BERT, with or without "bert.", also with
  *			the old names gamma and beta
- * CB_IMPORT_RESNET	detectron2 (backbone.*, *.norm.*) or torchvision
+ * CB_IMPORT_RESNET	detectron2 (backbone.*, *.norm.*), Caffe2 names in
+ *			detectron2's .pkl (res2_0_branch1_w) or torchvision
  *			(layer1.0.conv1, bn1), whose stride is in another place:
  *			a warning says so
  * In BERT and RESNET files a tensor of another shape is an error that names it
@@ -214,6 +216,18 @@ struct cb_import {
 enum cb_import_kind { CB_IMPORT_E2E, CB_IMPORT_BERT, CB_IMPORT_RESNET };
 int	cb_import(struct cb_import *report, enum cb_import_kind kind,
 	    const char *path, const struct cb_param *p, int n, float *w);
+
+/* What a file holds, told by its names; CB_EFORMAT: none of these. */
+int	cb_import_guess(enum cb_import_kind *out, const struct cb_tensors *f);
+
+/*
+ * Tensor i of a file under our name, as cb_import() of CB_IMPORT_E2E would take
+ * it from a ClipBERT checkpoint.  1: out->name is yours to free, as is *own, the
+ * memory of an array that had to be changed (else NULL; then the array is
+ * borrowed from f).  0: it is left out, and *why is a reason.
+ */
+int	cb_import_take(struct cb_tensor *out, void **own, const char **why,
+	    const struct cb_tensors *f, enum cb_import_kind kind, int i);
 
 /* ---- settings to model: setup.c ------------------------------------------- */
 
