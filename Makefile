@@ -72,7 +72,11 @@ $(B)/bin/%: $(B)/filters/%.o $(B)/libcb.a
 
 $(B)/t/%: $(B)/t/%.o $(B)/libcb.a
 	$(call say,LD,$@)
-	$Q$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+	$Q$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $(filter %.o,$^) $(B)/libcb.a \
+	    $(LDLIBS)
+
+# A test program of several files.
+$(B)/t/reference: $(patsubst %.c,$(B)/%.o,$(wildcard t/ref/*.c))
 
 # Installs what is missing and says what; does nothing when all is there.
 deps:
@@ -104,4 +108,5 @@ install: all
 clean:
 	rm -rf build
 
--include $(LIB_OBJ:.o=.d) $(wildcard $(B)/filters/*.d $(B)/t/*.d)
+-include $(LIB_OBJ:.o=.d) $(wildcard $(B)/filters/*.d $(B)/t/*.d \
+    $(B)/t/*/*.d)
