@@ -45,15 +45,18 @@ static const struct cb_opt options[] = {
 static int
 read_settings(struct cb_settings *s)
 {
-	int i;
+	int i, rc = 0;
 
 	if ((config != NULL ? cb_settings_load(s, config) :
 	    cb_settings_init(s)) < 0)
 		return -1;
-	for (i = 0; i < sets.n; i++)
-		if (cb_settings_set(s, sets.at[i]) < 0)
-			return -1;
-	return cb_settings_check(s);
+	for (i = 0; i < sets.n && rc == 0; i++)
+		rc = cb_settings_set(s, sets.at[i]);
+	if (rc == 0)
+		rc = cb_settings_check(s);
+	if (rc < 0)
+		cb_settings_clear(s);
+	return rc;
 }
 
 static int
@@ -93,8 +96,10 @@ main(int argc, char **argv)
 	    .init_stats = init_stats, .restore_every = restore_every,
 	    .checkpoint_every = checkpoint_every, .log_every = log_every,
 	    .argc = argc, .argv = argv };
-	if (read_settings(&s) < 0)
+	if (read_settings(&s) < 0) {
+		free(sets.at);
 		return cb_complain();
+	}
 	if (init_stats < 0)
 		o.init_stats = s.init_stats;
 	rc = train(&s, &o);
