@@ -185,6 +185,32 @@ int	cb_pool_threads(const struct cb_pool *p);
  */
 void	cb_pool_run(struct cb_pool *p, cb_pool_fn *fn, void *arg, int ntasks);
 
+/* ---- threads in a row: line.c ------------------------------------------ */
+
+/*
+ * Items go in one after the other, each is worked on by one of n threads, and
+ * they come out in the same order, one at a time.
+ */
+struct cb_line;
+struct cb_line_ops {
+	void	(*work)(void *arg, void *item);	/* on any thread */
+	/* Gets the item handed over, always on one thread; not 0 stops all. */
+	int	(*out)(void *arg, void *item);
+	/* Frees an item that came behind, worked on or not. */
+	void	(*drop)(void *item);
+};
+
+/* nthreads 1: no thread is made and cb_line_put() does all. */
+int	cb_line_new(struct cb_line **out, int nthreads,
+	    const struct cb_line_ops *ops, void *arg);
+/*
+ * item is handed over.  Waits while 2 * nthreads items are inside.  Gives what
+ * out() gave when it stopped the line, with its cb_error(), else 0.
+ */
+int	cb_line_put(struct cb_line *l, void *item);
+/* Waits until all have come out, and frees; gives the same. */
+int	cb_line_end(struct cb_line *l);
+
 /* ---- JSON: json.c ------------------------------------------------------ */
 
 /* Reads a whole file, "-" for stdin; yours to json_decref(). */

@@ -287,51 +287,133 @@ put_cut(struct cb_writer *w, const struct cb_cut *cut,
 	return cb_writer_end(w, n, NULL);
 }
 
-/* 0 written; 1 lost, nothing written, cb_error() says why; -1. */
-static int
-decode_plan(struct cb_writer *w, struct cb_msg *group, struct cb_media *m,
-    const char *name, bool original)
-{
-	msgpack_object *g = cb_msg_map(group, "group");
-	struct cb_plan plan = { .draw = NULL };
-	struct cb_cut cut = { .index = NULL };
-	struct cb_frame **got = NULL;
-	int rc = 1, i, exact;
+struct cb_load {
+	struct cb_msg *group;
+	char	*name, *path;
+	struct cb_source src;
+	struct cb_media *m;	/* NULL: all that is needed was got */
+	struct cb_plan plan;
+	struct cb_cut cut;
+	struct cb_frame **got;	/* [cut.nwant] */
+	char	*why;		/* the medium is lost */
+	char	*damage;
+};
 
-	if (cb_plan_read(&plan, cb_map_get(g, "plan")) < 0) {
-		cb_fail_at("%s", name);
-		goto done;
+int
+cb_load_new(struct cb_load **out, struct cb_msg *group,
+    struct cb_places *places)
+{
+	struct cb_load *l;
+
+	if ((l = calloc(1, sizeof(*l))) == NULL) {
+		cb_msg_free(group);
+		return cb_fail(CB_ENOMEM, "group");
 	}
-	if (original && !plan.original) {
-		plan.original = true;
-		cb_map_set(group, g, "plan", cb_plan_obj(group, &plan));
-	}
-	if (cb_plan_resolve(&cut, &plan, cb_media_info(m)) < 0) {
-		cb_fail_at("%s", name);
-		goto done;
-	}
-	if ((got = calloc(cut.nwant, sizeof(*got))) == NULL) {
-		cb_fail(CB_ENOMEM, "%s", name);
-		goto done;
-	}
-	if (cb_media_fetch(m, cut.want, cut.nwant, got, &exact) < 0)
-		goto done;
-	if (!enough(&plan, exact, cut.nwant))
-		not_enough(name, exact, cut.nwant);
-	else if (!plan.original || cb_media_info(m)->image ||
-	    refuse_cut(&cut, got, name) == 0)
-		rc = cb_writer_put(w, group) < 0 || put_cut(w, &cut, got) < 0 ?
-		    -1 : 0;
-	for (i = 0; i < cut.nwant; i++)
-		cb_frame_free(got[i]);
-done:
-	free(got);
-	cb_cut_clear(&cut);
-	cb_plan_clear(&plan);
-	return rc;
+	l->group = group;
+	if (cb_map_text(cb_msg_map(group, "group"), "media", &l->name) < 0 ||
+	    cb_places_find(places, l->name, &l->src) < 0)
+		l->why = cb_strf("%s", cb_error());
+	else if (l->src.path != NULL)	/* that of places does not last */
+		l->src.path = l->path = cb_strf("%s", l->src.path);
+	*out = l;
+	return 0;
 }
 
-/* The same, for all frames one by one. */
+static void
+clear_got(struct cb_load *l)
+{
+	int i;
+
+	for (i = 0; l->got != NULL && i < l->cut.nwant; i++)
+		cb_frame_free(l->got[i]);
+	free(l->got);
+	l->got = NULL;
+}
+
+void
+cb_load_free(struct cb_load *l)
+{
+	if (l == NULL)
+		return;
+	clear_got(l);
+	cb_cut_clear(&l->cut);
+	cb_plan_clear(&l->plan);
+	cb_media_close(l->m);
+	cb_msg_free(l->group);
+	free(l->name);
+	free(l->path);
+	free(l->why);
+	free(l->damage);
+	free(l);
+}
+
+static int
+get_plan(struct cb_load *l, msgpack_object *g, bool original)
+{
+	struct cb_plan *plan = &l->plan;
+	int exact;
+
+	if (cb_plan_read(plan, cb_map_get(g, "plan")) < 0)
+		return cb_fail_at("%s", l->name);
+	if (original && !plan->original) {
+		plan->original = true;
+		cb_map_set(l->group, g, "plan", cb_plan_obj(l->group, plan));
+	}
+	if (cb_plan_resolve(&l->cut, plan, cb_media_info(l->m)) < 0)
+		return cb_fail_at("%s", l->name);
+	if ((l->got = calloc(l->cut.nwant, sizeof(*l->got))) == NULL)
+		return cb_fail(CB_ENOMEM, "%s", l->name);
+	if (cb_media_fetch(l->m, l->cut.want, l->cut.nwant, l->got,
+	    &exact) < 0)
+		return -1;
+	if (!enough(plan, exact, l->cut.nwant)) {
+		not_enough(l->name, exact, l->cut.nwant);
+		return -1;
+	}
+	return plan->original && !cb_media_info(l->m)->image ?
+	    refuse_cut(&l->cut, l->got, l->name) : 0;
+}
+
+static int
+load(struct cb_load *l, const struct cb_media_limits *limits)
+{
+	msgpack_object *g = cb_msg_map(l->group, "group");
+
+	if (cb_media_open(&l->m, &l->src, limits) < 0)
+		return -1;
+	cb_map_set(l->group, g, "kind", cb_obj_text(l->group,
+	    cb_media_info(l->m)->image ? "image" : "video"));
+	put_last(g, "kind");
+	cb_map_set(l->group, g, "info", cb_info_obj(l->group,
+	    cb_media_info(l->m)));
+	put_last(g, "info");
+	put_last(g, "plan");
+	if (cb_map_get(g, "plan") == NULL)
+		return 0;
+	if (get_plan(l, g, limits->original) < 0)
+		return -1;
+	if (cb_media_damage(l->m) != NULL)
+		l->damage = cb_strf("%s", cb_media_damage(l->m));
+	cb_media_close(l->m);
+	l->m = NULL;
+	return 0;
+}
+
+void
+cb_load_run(struct cb_load *l, const struct cb_media_limits *limits)
+{
+	if (l->why != NULL || load(l, limits) == 0)
+		return;
+	l->why = cb_strf("%s", cb_error());
+	clear_got(l);
+	cb_media_close(l->m);
+	l->m = NULL;
+}
+
+/*
+ * All frames one by one.  0 written; 1 lost, nothing written, cb_error() says
+ * why; -1.
+ */
 static int
 decode_all(struct cb_writer *w, struct cb_msg *group, struct cb_media *m,
     const char *name, enum cb_outcome *what)
@@ -371,42 +453,31 @@ decode_all(struct cb_writer *w, struct cb_msg *group, struct cb_media *m,
 }
 
 int
-cb_group_decode(enum cb_outcome *what, struct cb_writer *w,
-    struct cb_msg *group, struct cb_places *places,
-    const struct cb_media_limits *limits)
+cb_load_write(enum cb_outcome *what, struct cb_load *l, struct cb_writer *w)
 {
-	msgpack_object *g = cb_msg_map(group, "group");
-	struct cb_media *m = NULL;
-	struct cb_source src;
-	char *name = NULL;
-	int rc = 1;
+	const char *damage = l->damage;
+	int rc = 0;
 
 	*what = CB_GROUP_GOOD;
-	if (cb_map_text(g, "media", &name) < 0 ||
-	    cb_places_find(places, name, &src) < 0 ||
-	    cb_media_open(&m, &src, limits) < 0)
-		goto lost;
-	cb_map_set(group, g, "kind", cb_obj_text(group,
-	    cb_media_info(m)->image ? "image" : "video"));
-	put_last(g, "kind");
-	cb_map_set(group, g, "info", cb_info_obj(group, cb_media_info(m)));
-	put_last(g, "info");
-	put_last(g, "plan");
-	rc = cb_map_get(g, "plan") != NULL ?
-	    decode_plan(w, group, m, name, limits->original) :
-	    decode_all(w, group, m, name, what);
-	if (rc == 0 && *what == CB_GROUP_GOOD && cb_media_damage(m) != NULL) {
-		*what = CB_GROUP_DAMAGED;
-		cb_fail(CB_EFORMAT, "%s: damaged, the rest is kept: %s", name,
-		    cb_media_damage(m));
-	}
-lost:
-	if (rc == 1) {
+	if (l->why != NULL) {
 		*what = CB_GROUP_LOST;
-		rc = put_lost(w, group, cb_error());
+		return put_lost(w, l->group, l->why);
 	}
-	cb_media_close(m);
-	free(name);
+	if (l->m != NULL) {
+		if ((rc = decode_all(w, l->group, l->m, l->name, what)) == 1) {
+			*what = CB_GROUP_LOST;
+			return put_lost(w, l->group, cb_error());
+		}
+		damage = cb_media_damage(l->m);
+	} else if (cb_writer_put(w, l->group) < 0 ||
+	    put_cut(w, &l->cut, l->got) < 0) {
+		return -1;
+	}
+	if (rc == 0 && *what == CB_GROUP_GOOD && damage != NULL) {
+		*what = CB_GROUP_DAMAGED;
+		cb_fail(CB_EFORMAT, "%s: damaged, the rest is kept: %s",
+		    l->name, damage);
+	}
 	return rc;
 }
 

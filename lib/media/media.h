@@ -205,14 +205,27 @@ enum cb_outcome {
 };
 
 /*
- * Opens the medium of a group, completes the group ("kind", "info"), writes it,
- * its pictures (those of its "plan", else all) and its end.  With a plan
- * nothing is written before all is known to be there; without one, before the
- * first picture.  -1: could not be written.
+ * A group on its way through cb-decode, in three steps, so that several can be
+ * in hand at a time.
  */
-int	cb_group_decode(enum cb_outcome *what, struct cb_writer *w,
-	    struct cb_msg *group, struct cb_places *places,
-	    const struct cb_media_limits *limits);
+struct cb_load;
+/* Finds the medium.  group is handed over.  That there is none is told by
+ * cb_load_write(). */
+int	cb_load_new(struct cb_load **out, struct cb_msg *group,
+	    struct cb_places *places);
+void	cb_load_free(struct cb_load *l);
+/*
+ * Opens the medium and completes the group ("kind", "info"); gets all the
+ * pictures of its "plan", if it has one.  On any thread.
+ */
+void	cb_load_run(struct cb_load *l, const struct cb_media_limits *limits);
+/*
+ * Writes the group, its pictures (those of its plan, else all, decoded one by
+ * one) and its end.  With a plan nothing is written before all is known to be
+ * there; without one, before the first picture.  -1: could not be written.
+ */
+int	cb_load_write(enum cb_outcome *what, struct cb_load *l,
+	    struct cb_writer *w);
 
 /*
  * Adds a plan to a group and writes it.  If cb-decode has been there, reads its

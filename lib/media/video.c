@@ -515,9 +515,12 @@ make_frame(struct cb_frame **out, struct video *v, const AVFrame *f,
 int
 video_next(struct video *v, struct cb_frame **out)
 {
-	int rc = decode(v);
+	int rc;
 
-	if (rc <= 0)
+	/* opened by another thread, perhaps: its log is not this one's */
+	if (v->fresh)
+		av_log_clear();
+	if ((rc = decode(v)) <= 0)
 		return rc;
 	return make_frame(out, v, v->frame, v->index, v->pts) < 0 ? -1 : 1;
 }
