@@ -13,6 +13,7 @@ struct cb_scorer {
 	struct cb_engine *e;
 	struct cb_model *m;
 	bool have_settings;
+	bool retrieval;		/* scores tell whether text and medium match */
 };
 
 static int
@@ -68,6 +69,8 @@ open_parts(struct cb_scorer *s, const char *path, const char *engine,
 	if (cb_settings_parse(&s->settings, s->about.config, path) < 0)
 		return -1;
 	s->have_settings = true;
+	s->retrieval = s->about.task != NULL &&
+	    strcmp(s->about.task, "retrieval") == 0;
 	if (open_vocab(s) < 0 || cb_model_config_from(&c, &s->settings,
 	    s->about.task != NULL ? s->about.task : "",
 	    (int64_t)json_array_size(s->about.answers),
@@ -196,7 +199,7 @@ ranking(const struct cb_scorer *s, const float *p, int C, int top)
 static void
 add_example(json_t *line, const msgpack_object *example)
 {
-	static const char *const text[] = { "question", "text" };
+	static const char *const text[] = { "question", "text", "caption" };
 	const msgpack_object *v = cb_map_get(example, "id");
 	size_t i;
 
@@ -208,27 +211,12 @@ add_example(json_t *line, const msgpack_object *example)
 }
 
 static int
-print_line(const struct cb_scorer *s, const struct cb_batch *b, int row,
-    const char *medium, float *p, int top, FILE *to)
+print_json(json_t *line, int digits, FILE *to)
 {
-	const struct cb_model_config *c = cb_model_config(s->m);
-	json_t *line = json_object();
-	bool *none = calloc((size_t)c->labels, sizeof(*none));
-	char *text;
-	int best, rc;
+	char *text = json_dumps(line, JSON_COMPACT |
+	    JSON_REAL_PRECISION(digits));
+	int rc;
 
-	if (line == NULL || none == NULL)
-		abort();
-	probabilities(p, c->labels, c->loss == CB_LOSS_CE);
-	best = next_best(p, none, c->labels);
-	free(none);
-	add_example(line, &b->examples.via.array.ptr[row]);
-	json_object_set_new(line, "media", json_string(medium));
-	json_object_set_new(line, "answer", answer_name(s, best));
-	json_object_set_new(line, "label", json_integer(best));
-	json_object_set_new(line, "prob", json_real((double)p[best]));
-	json_object_set_new(line, "answers", ranking(s, p, c->labels, top));
-	text = json_dumps(line, JSON_COMPACT | JSON_REAL_PRECISION(6));
 	json_decref(line);
 	if (text == NULL)
 		return cb_fail(CB_ENOMEM, "prediction");
@@ -237,28 +225,116 @@ print_line(const struct cb_scorer *s, const struct cb_batch *b, int row,
 	return rc;
 }
 
+/* The best of n answers or options with the probabilities p. */
+static int
+print_answer(const struct cb_scorer *s, const msgpack_object *example,
+    const char *medium, const float *p, int n, int top, FILE *to)
+{
+	bool *none = calloc((size_t)n, sizeof(*none));
+	json_t *line = json_object();
+	int best;
+
+	if (line == NULL || none == NULL)
+		abort();
+	best = next_best(p, none, n);
+	free(none);
+	add_example(line, example);
+	json_object_set_new(line, "media", json_string(medium));
+	json_object_set_new(line, "answer", answer_name(s, best));
+	json_object_set_new(line, "label", json_integer(best));
+	json_object_set_new(line, "prob", json_real((double)p[best]));
+	json_object_set_new(line, "answers", ranking(s, p, n, top));
+	return print_json(line, 6, to);
+}
+
+/* Enough digits to tell all scores apart: they will be ranked. */
+static int
+print_pair(const msgpack_object *example, const char *medium, float p, FILE *to)
+{
+	json_t *line = json_object();
+
+	if (line == NULL)
+		abort();
+	add_example(line, example);
+	json_object_set_new(line, "media", json_string(medium));
+	json_object_set_new(line, "score", json_real((double)p));
+	return print_json(line, 9, to);
+}
+
+/* n rows of C scores to the probabilities that text and medium match, one each,
+ * in place. */
+static void
+matches(float *x, int n, int C)
+{
+	int i;
+
+	for (i = 0; i < n; i++) {
+		probabilities(x + (int64_t)i * C, C, C > 1);
+		x[i] = x[(int64_t)i * C + C - 1];
+	}
+}
+
+/* Examples of n probabilities each, which are of so many rows. */
+static int
+print_examples(const struct cb_scorer *s, const struct cb_batch *b,
+    const float *p, int n, int options, int top, FILE *to)
+{
+	const msgpack_object *example = b->examples.via.array.ptr;
+	int i, k, rc = 0;
+
+	for (i = 0; i < b->B; i++) {
+		for (k = 0; k < b->media[i].rows / options && rc == 0; k++) {
+			rc = s->retrieval && options == 1 ?
+			    print_pair(example, b->media[i].name, *p, to) :
+			    print_answer(s, example, b->media[i].name, p, n,
+			    top, to);
+			example++;
+			p += n;
+		}
+	}
+	return rc;
+}
+
+/* Scores of a batch to lines. */
+static int
+print_scores(const struct cb_scorer *s, const struct cb_batch *b, float *x,
+    int options, int top, FILE *to)
+{
+	const struct cb_model_config *c = cb_model_config(s->m);
+	int i, n = (int)b->examples.via.array.size;
+
+	if (s->retrieval) {
+		matches(x, b->N, c->labels);
+		return print_examples(s, b, x, options, options, top, to);
+	}
+	for (i = 0; i < n; i++)
+		probabilities(x + (int64_t)i * c->labels, c->labels,
+		    c->loss == CB_LOSS_CE);
+	return print_examples(s, b, x, c->labels, options, top, to);
+}
+
 int
 cb_scorer_batch(struct cb_scorer *s, const struct cb_batch *b, int top,
     FILE *to)
 {
-	int C = cb_model_config(s->m)->labels, i, r, row = 0, rc;
+	const struct cb_model_config *c = cb_model_config(s->m);
+	int n = (int)b->examples.via.array.size, options = 1, rc;
 	struct cb_inputs in;
 	float *scores;
 
 	if (b->N == 0)
 		return 0;
-	if ((int)b->examples.via.array.size != b->N)
-		return cb_fail(CB_EFORMAT, "batch %lld: tasks with options "
-		    "cannot be scored yet", (long long)b->seq);
-	if (cb_batch_inputs(&in, b) < 0)
+	if (c->head == CB_HEAD_CHOICE)
+		options = c->labels;
+	else if (s->retrieval && n > 0)
+		options = b->N / n;
+	if (cb_batch_fits(b, options) < 0 || cb_batch_inputs(&in, b) < 0)
 		return -1;
-	scores = malloc(sizeof(*scores) * b->N * C);
+	scores = malloc(sizeof(*scores) * b->N * c->labels);
 	rc = scores == NULL ? cb_fail(CB_ENOMEM, "scores") :
 	    cb_model_score(s->m, &in, scores, NULL);
-	for (i = 0; i < b->B; i++)
-		for (r = 0; r < b->media[i].rows && rc == 0; r++, row++)
-			rc = print_line(s, b, row, b->media[i].name,
-			    scores + (int64_t)row * C, top, to);
+	if (rc == 0)
+		rc = print_scores(s, b, scores, options, top, to);
 	free(scores);
 	free((void *)in.counts);
 	return rc;

@@ -3,21 +3,48 @@
 
 #include "train.h"
 
+/* What is built for a task, the original's names of tasks included. */
+static const struct task {
+	const char *name;
+	enum cb_head head;
+	enum cb_loss_kind loss;		/* where the settings leave it open */
+} tasks[] = {
+	{ "vqa", CB_HEAD_CLASSIFY, CB_LOSS_BCE },
+	{ "open_qa", CB_HEAD_CLASSIFY, CB_LOSS_CE },
+	{ "frameqa", CB_HEAD_CLASSIFY, CB_LOSS_CE },
+	{ "msrvtt_qa", CB_HEAD_CLASSIFY, CB_LOSS_CE },
+	{ "mc_qa", CB_HEAD_CHOICE, CB_LOSS_CE },
+	{ "action", CB_HEAD_CHOICE, CB_LOSS_CE },
+	{ "transition", CB_HEAD_CHOICE, CB_LOSS_CE },
+	{ "retrieval", CB_HEAD_CLASSIFY, CB_LOSS_CE },
+};
+
 static int
-loss_of(enum cb_loss_kind *out, const struct cb_settings *s, const char *task)
+loss_of(struct cb_model_config *c, const struct cb_settings *s,
+    const char *task)
 {
-	if (s->loss_type != CB_SET_AUTO) {
-		*out = (enum cb_loss_kind)s->loss_type;
-		return 0;
-	}
-	if (strcmp(task, "vqa") == 0)
-		*out = CB_LOSS_BCE;
-	else if (strcmp(task, "open_qa") == 0)
-		*out = CB_LOSS_CE;
-	else
+	size_t i = 0;
+
+	while (i < CB_LEN(tasks) && strcmp(tasks[i].name, task) != 0)
+		i++;
+	if (i == CB_LEN(tasks))
 		return cb_fail(CB_EUSAGE, "the task \"%s\" cannot be trained "
-		    "yet: vqa and open_qa can", task);
+		    "yet: vqa, open_qa, mc_qa and retrieval can", task);
+	c->head = tasks[i].head;
+	c->loss = s->loss_type != CB_SET_AUTO ?
+	    (enum cb_loss_kind)s->loss_type : tasks[i].loss;
 	return 0;
+}
+
+bool
+cb_task_chooses(const char *task)
+{
+	size_t i;
+
+	for (i = 0; i < CB_LEN(tasks); i++)
+		if (strcmp(tasks[i].name, task) == 0)
+			return tasks[i].head == CB_HEAD_CHOICE;
+	return false;
 }
 
 static int
@@ -33,6 +60,21 @@ size_of(int *out, const char *key, int64_t set, int64_t there)
 	return 0;
 }
 
+/* Classes of the answers; of pairs, that they match or not. */
+static int
+labels_of(struct cb_model_config *c, const struct cb_settings *s,
+    const char *task, int64_t answers)
+{
+	if (strcmp(task, "retrieval") != 0)
+		return size_of(&c->labels, "num_labels", s->num_labels,
+		    answers);
+	if (c->loss != CB_LOSS_CE && c->loss != CB_LOSS_RANK)
+		return cb_fail(CB_EUSAGE, "retrieval goes with the loss_type "
+		    "ce or rank only");
+	c->labels = c->loss == CB_LOSS_CE ? 2 : 1;
+	return 0;
+}
+
 int
 cb_model_config_from(struct cb_model_config *c, const struct cb_settings *s,
     const char *task, int64_t answers, int64_t words)
@@ -41,8 +83,7 @@ cb_model_config_from(struct cb_model_config *c, const struct cb_settings *s,
 	int i;
 
 	memset(c, 0, sizeof(*c));
-	if (loss_of(&c->loss, s, task) < 0 ||
-	    size_of(&c->labels, "num_labels", s->num_labels, answers) < 0 ||
+	if (loss_of(c, s, task) < 0 || labels_of(c, s, task, answers) < 0 ||
 	    size_of(&c->vocab, "vocab_size", m->vocab_size, words) < 0)
 		return -1;
 	c->image = s->max_img_size;

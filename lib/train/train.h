@@ -240,6 +240,9 @@ int	cb_model_config_from(struct cb_model_config *c,
 	    const struct cb_settings *s, const char *task, int64_t answers,
 	    int64_t words);
 
+/* Is it a choice among the options of a question? */
+bool	cb_task_chooses(const char *task);
+
 /* ---- batches ahead of the engine: ahead.c ---------------------------------- */
 
 struct cb_ahead;
@@ -277,6 +280,9 @@ int	cb_train_run(struct cb_feed *feed, struct cb_settings *s,
 
 /* A batch as the model takes it: borrows b; free((void *)in->counts). */
 int	cb_batch_inputs(struct cb_inputs *in, const struct cb_batch *b);
+
+/* -1 unless each of its examples has this many rows (1: no options). */
+int	cb_batch_fits(const struct cb_batch *b, int options);
 
 /* ---- predictions: score.c ------------------------------------------------------ */
 

@@ -116,6 +116,9 @@ describe(struct trainer *t)
 	    "task", &c->task) < 0)
 		return cb_fail(CB_EUSAGE, "neither the settings nor the stream"
 		    " name a task");
+	/* A checkpoint has no answers to count. */
+	if (cb_task_chooses(c->task) && t->s->num_labels == 0)
+		t->s->num_labels = (int)header_int(t->feed, "options");
 	c->config = cb_settings_json(t->s);
 	c->answers = header_json(t->feed, "answers");
 	c->vocab = header_json(t->feed, "vocab");
@@ -358,6 +361,35 @@ skip_batches(struct trainer *t)
 
 /* ---- steps ---------------------------------------------------------------------------- */
 
+/* The rank loss takes the first row of each medium for the match and all others
+ * for mismatches, whatever their labels are, and equally many of each. */
+static int
+check_ranks(const struct cb_batch *b)
+{
+	const int32_t *y = b->labels.data;
+	int i, r;
+
+	for (i = 0; i < b->B; i++)
+		for (r = 0; r < b->media[i].rows; r++)
+			if (*y++ != (r == 0) || b->media[i].rows < 2 ||
+			    b->media[i].rows != b->media[0].rows)
+				return cb_fail(CB_EFORMAT, "batch %lld: the "
+				    "rank loss needs one match for each medium "
+				    "with equally many mismatches behind it, "
+				    "as cb-list -g 1 gives", (long long)b->seq);
+	return 0;
+}
+
+int
+cb_batch_fits(const struct cb_batch *b, int options)
+{
+	int n = (int)b->examples.via.array.size;
+
+	return b->N == n * options ? 0 : cb_fail(CB_EFORMAT, "batch %lld: "
+	    "%d options a question, the model has %d", (long long)b->seq,
+	    n > 0 ? b->N / n : 0, options);
+}
+
 static int
 check_batch(const struct trainer *t, const struct cb_batch *b)
 {
@@ -375,7 +407,8 @@ check_batch(const struct trainer *t, const struct cb_batch *b)
 		return cb_fail(CB_EUSAGE, "batch %lld: labels of %lld classes,"
 		    " the head has %d", (long long)b->seq,
 		    (long long)b->labels.dim[1], c->labels);
-	return 0;
+	return cb_batch_fits(b, c->head == CB_HEAD_CHOICE ? c->labels : 1) < 0
+	    || (c->loss == CB_LOSS_RANK && check_ranks(b) < 0) ? -1 : 0;
 }
 
 /* A head may have more classes than the stream has answers (num_labels of the
