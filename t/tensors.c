@@ -1,6 +1,6 @@
 /*
  * Tensors out of PyTorch's files and pickles: t/import-files.py made them in the
- * directory that is the first argument.
+ * directory that is the first argument, and PyTorch itself those called torch-*.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -93,9 +93,9 @@ test_torch(const char *name, const char *format, const char *inside)
 }
 
 static void
-test_numpy(void)
+test_numpy(const char *name)
 {
-	struct cb_tensors *f = open_file("numpy.pkl");
+	struct cb_tensors *f = open_file(name);
 
 	ok(f != NULL && f->n == 5 && is(f, "c", CB_F32, 2, 2, 3,
 	    (double[]){ 0, 1, 2, 3, 4, 5 }) &&
@@ -103,9 +103,15 @@ test_numpy(void)
 	    (double[]){ 0, 2, 4, 1, 3, 5 }) &&
 	    is(f, "swapped", CB_I64, 1, 2, 0, (double[]){ 1, -2 }) &&
 	    is(f, "latin", CB_U8, 1, 3, 0, (double[]){ 0, 128, 255 }) &&
-	    is(f, "none", CB_F64, 1, 0, 0, NULL), "numpy.pkl");
+	    is(f, "none", CB_F64, 1, 0, 0, NULL), "%s", name);
 	cb_tensors_close(f);
-	f = open_file("python2.pkl");
+}
+
+static void
+test_python2(void)
+{
+	struct cb_tensors *f = open_file("python2.pkl");
+
 	ok(f != NULL && is(f, "a", CB_F32, 1, 2, 0, (double[]){ 1.5, -2 }),
 	    "python2.pkl");
 	cb_tensors_close(f);
@@ -170,13 +176,18 @@ int
 main(int argc, char **argv)
 {
 	dir = argc > 1 ? argv[1] : ".";
-	plan(12);
+	plan(16);
 	test_torch("zip.pt", "PyTorch zip", "");
 	test_torch("zip64.pt", "PyTorch zip", "");
 	test_torch("big.pt", "PyTorch zip", "");
 	test_torch("legacy.pt", "PyTorch legacy", "");
 	test_torch("ckpt.pt", "PyTorch zip", "model_state_dict");
-	test_numpy();
+	test_torch("torch-zip.pt", "PyTorch zip", "");
+	test_torch("torch-legacy.pt", "PyTorch legacy", "");
+	test_numpy("numpy.pkl");
+	test_numpy("torch-numpy2.pkl");
+	test_numpy("torch-numpy5.pkl");
+	test_python2();
 	test_cut("zip.pt");
 	test_cut("legacy.pt");
 	test_cut("numpy.pkl");
