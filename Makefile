@@ -3,6 +3,7 @@
 #	make		build everything under build/
 #	make demo	the whole thing on data that it makes itself
 #	make check	every test, under prove	(TESTS='t/1*.t' for some)
+#	make bench-media	time to get frames, against peers from PyPI
 #	make install	programs and man pages to $(DESTDIR)$(PREFIX)
 #	make SAN=address,undefined ...	any of these with sanitizers
 #
@@ -45,7 +46,7 @@ say = @$(if $(V),:,echo "$1	$2")
 .DEFAULT_GOAL := all
 .DELETE_ON_ERROR:
 .SECONDARY:
-.PHONY: all deps demo check tests install clean
+.PHONY: all deps bench-media demo check tests install clean
 all: $(FILTERS)
 tests: $(TPROGS)
 
@@ -97,6 +98,9 @@ check: deps
 demo: deps
 	$(MAKE) all
 	$(MAKE) -f pipelines/demo.mk OUT=build/demo
+
+bench-media: $(B)/t/bench-media
+	python3 t/bench-media.py $< ../shared/media/videos build/bench-venv
 
 install: all
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/man/man1 \
