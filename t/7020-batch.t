@@ -1,6 +1,6 @@
 #!/bin/bash
 # cb-batch: groups to batches.
-. "$(dirname "$0")/lib.sh"; plan 63
+. "$(dirname "$0")/lib.sh"; plan 64
 
 # 11 images with 1 to 3 questions
 for i in $(seq 0 10); do
@@ -168,6 +168,13 @@ sys.stdout.buffer.write(b[:i] + b"\xa7options\x92\xa3one\xa9two three" +
 cb-batch <w2.cb >out 2>err; s=$?
 is "$s $(cat err)" '1 cb-batch: stdin: group 1: an example has 2 options, not 3 as those before' \
     'another number of options'
+python3 -c '
+import sys
+b = sys.stdin.buffer.read()
+sys.stdout.buffer.write(b.replace(b"\xa5label\x01", b"\xa5label\x03"))' <mc.cb >l3.cb
+cb-batch <l3.cb >out 2>err; s=$?
+is "$s $(cat err)" '1 cb-batch: stdin: batch 0: label 3 is not one of 3 options' \
+    'a label that is no option'
 cb-tokenize <w.cb >ids.cb
 python3 -c '
 import sys	# the options lose their name
