@@ -131,9 +131,9 @@ struct head_kind {
 	/* -> gradient of pooled */
 	struct cb_elem *(*backward)(struct cb_model *m,
 	    struct cb_elem *dscores, int K, int N);
-	/* A loss on the tokens besides: checks its labels; goes forward and
-	 * back to the gradient of bert.last, NULL where there is nothing to
-	 * learn; *loss is there after sync().  NULL: none. */
+	/* A loss on the tokens besides: checks its labels; goes forward, and
+	 * in training back to the gradient of bert.last, NULL where there is
+	 * nothing to learn; *loss is there after sync().  NULL: none. */
 	int	(*check_tokens)(const struct cb_model *m,
 	    const struct cb_inputs *in);
 	struct cb_elem *(*tokens)(struct cb_model *m,

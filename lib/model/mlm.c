@@ -179,7 +179,7 @@ mlm_learn(struct cb_model *m, const struct cb_inputs *in, float share,
 {
 	struct cb_engine *e = m->e;
 	struct mlm *h = &m->head.mlm;
-	struct cb_elem *dlast, *dscores;
+	struct cb_elem *dlast = NULL, *dscores = NULL;
 	struct picks on;
 	struct pass p;
 	struct mark mark;
@@ -198,13 +198,16 @@ mlm_learn(struct cb_model *m, const struct cb_inputs *in, float share,
 
 	h->each = take_f32(m, on.n);
 	total = take_f32(m, 1);
-	dlast = take(m, (int64_t)m->bert.T * m->c.hidden);
+	if (m->training)
+		dlast = take(m, (int64_t)m->bert.T * m->c.hidden);
 	mark = arena_mark(&m->arena);
 	score(&p, m, &on);
-	dscores = take(m, (int64_t)on.n * m->c.vocab);
+	if (m->training)
+		dscores = take(m, (int64_t)on.n * m->c.vocab);
 	e->loss(e, total, h->each, dscores, p.scores, on.label, &l);
 	e->get(e, loss, total, sizeof(*loss));
-	back(m, &p, &on, dscores, dlast);
+	if (m->training)
+		back(m, &p, &on, dscores, dlast);
 	arena_release(&m->arena, mark);
 	return dlast;
 }

@@ -152,7 +152,7 @@ run_score(struct cb_model *m, const struct cb_inputs *in, float *scores,
 	int64_t n = (int64_t)N * m->c.labels;
 	struct cb_engine *e = m->e;
 	struct cb_elem *y;
-	float *out;
+	float *out, tokens;
 
 	m->training = false;
 	arena_reset(&m->arena);
@@ -164,6 +164,8 @@ run_score(struct cb_model *m, const struct cb_inputs *in, float *scores,
 	e->get(e, scores, out, n * sizeof(*out));
 	if (clip_scores != NULL)
 		e->get_elem(e, clip_scores, y, in->K * n);
+	if (in->mlm_labels != NULL && m->head.kind->tokens != NULL)
+		m->head.kind->tokens(m, in, 1, &tokens);
 	return e->sync(e);
 }
 
@@ -173,7 +175,9 @@ cb_model_score(struct cb_model *m, const struct cb_inputs *in, float *scores,
 {
 	jmp_buf full;
 
-	if (check_pictures(in->pictures, in->B * in->K * in->F) < 0)
+	if (check_pictures(in->pictures, in->B * in->K * in->F) < 0 ||
+	    (in->mlm_labels != NULL && m->head.kind->check_tokens != NULL &&
+	    m->head.kind->check_tokens(m, in) < 0))
 		return -1;
 	m->arena.full = &full;
 	return setjmp(full) != 0 ? -1 : run_score(m, in, scores, clip_scores);

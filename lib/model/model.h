@@ -128,7 +128,8 @@ typedef void cb_tap_fn(void *arg, const char *name, const float *x, int rank,
 void	cb_model_tap(struct cb_model *m, cb_tap_fn *fn, void *arg);
 
 /* Forward without dropout.  scores [N,C] pooled over the clips; clip_scores
- * [K,N,C], NULL: not wanted; both host.  For a choice N counts questions. */
+ * [K,N,C], NULL: not wanted; both host.  For a choice N counts questions.
+ * Where mlm_labels are given, cb_model_last_mlm() has their losses. */
 int	cb_model_score(struct cb_model *m, const struct cb_inputs *in,
 	    float *scores, float *clip_scores);
 
@@ -150,8 +151,9 @@ void	cb_model_zero_grads(struct cb_model *m);
 void	cb_model_last(struct cb_model *m, float *each, float *scores,
 	    float *clip_scores, float *dclip);
 
-/* The same of the masked words of pretraining: their number; each: their losses
- * in the order of (text, position), host, NULL: not wanted. */
+/* The masked words of pretraining in the last run, also of cb_model_score():
+ * their number; each: their losses in the order of (text, position), host, NULL:
+ * not wanted. */
 int	cb_model_last_mlm(struct cb_model *m, float *each);
 
 /* Sets the statistics of every norm of the CNN from these pictures, layer by

@@ -43,6 +43,7 @@ pretrain_forward(struct cb_model *m, const struct cb_elem *pooled, int K,
 	struct cb_elem *y = take(m, (int64_t)K * N * m->c.labels);
 
 	m->head.pooled = pooled;
+	m->head.mlm.n = 0;
 	linear_forward(m, &m->head.itm, y, NULL, pooled, CB_ACT_NONE, K * N);
 	return y;
 }

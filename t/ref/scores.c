@@ -90,10 +90,10 @@ judge_after(struct verdict *v, const struct ref_case *r, struct cb_model *m,
 	}
 }
 
-/* Masked words: the unreduced losses and the two parts of the loss. */
+/* Masked words: the unreduced losses, and their mean over all positions. */
 static void
-judge_pretraining(struct verdict *v, const struct ref_case *r,
-    struct cb_model *m, const float *itm_each, double tolerance)
+judge_words_loss(struct verdict *v, const struct ref_case *r,
+    struct cb_model *m, double tolerance)
 {
 	const struct cb_array *want = tensor(r->f, "mlm_loss");
 	int NL = r->N * r->L, n = cb_model_last_mlm(m, NULL), i, k = 0;
@@ -106,18 +106,27 @@ judge_pretraining(struct verdict *v, const struct ref_case *r,
 		if (r->mlm[i] >= 0 && k < n)
 			sum += all[i] = each[k++];
 	judge_values(v, r, "mlm_loss_each", all, tolerance);
-	judge_values(v, r, "itm_loss_each", itm_each, tolerance);
 	if (want != NULL)
 		judge(v, k == n ? relative(sum / NL, *(float *)want->data) :
 		    INFINITY, tolerance, "mlm_loss");
-	want = tensor(r->f, "itm_loss");
-	for (sum = 0, i = 0; i < r->N; i++)
-		sum += itm_each[i];
+	free(each);
+	free(all);
+}
+
+static void
+judge_match_loss(struct verdict *v, const struct ref_case *r,
+    const float *each, double tolerance)
+{
+	const struct cb_array *want = tensor(r->f, "itm_loss");
+	double sum = 0;
+	int i;
+
+	judge_values(v, r, "itm_loss_each", each, tolerance);
+	for (i = 0; i < r->N; i++)
+		sum += each[i];
 	if (want != NULL)
 		judge(v, relative(sum / r->N, *(float *)want->data), tolerance,
 		    "itm_loss");
-	free(each);
-	free(all);
 }
 
 static int
@@ -143,6 +152,8 @@ run_model(struct verdict *v, struct ref_case *r, struct cb_model *m)
 	judge_values(v, r, "itm_scores", scores, tol);
 	if (!regress)
 		judge_values(v, r, "clip_logits", clip, tol);
+	if (r->mlm != NULL)
+		judge_words_loss(v, r, m, tol);
 	judge_answers(v, r, scores, rows);
 	judge_match(v, r, scores, rows);
 	if (in.labels == NULL) {
@@ -161,8 +172,10 @@ run_model(struct verdict *v, struct ref_case *r, struct cb_model *m)
 	judge_values(v, r, "dclip_logits", dclip, tol);
 	judge_values(v, r, "ditm_scores", dclip, tol);
 	judge_after(v, r, m, "after/");
-	if (r->mlm != NULL)
-		judge_pretraining(v, r, m, x, tol);
+	if (r->mlm != NULL) {
+		judge_words_loss(v, r, m, tol);
+		judge_match_loss(v, r, x, tol);
+	}
 	if (want != NULL)
 		judge(v, relative(loss, *(float *)want->data),
 		    base ? TOL_BASE_LOSS : TOL_LOSS, "loss");
