@@ -80,12 +80,45 @@ def dump(x, protocol=2):
     return f.getvalue()
 
 
+class Zip64:
+    """An archive whose sizes and places are all in 64 bits, as if it were
+    larger than 4 GB; what zipfile writes only when it is."""
+    def __init__(self, path):
+        self.f, self.directory, self.n = open(path, "wb"), b"", 0
+
+    def __enter__(self):
+        return self
+
+    def writestr(self, name, data):
+        at, name = self.f.tell(), name.encode()
+        self.f.write(struct.pack("<IHHHHHIIIHH", 0x04034b50, 45, 0, 0, 0, 0, 0,
+                                 len(data), len(data), len(name), 3) +
+                     name + b"pad" + data)
+        extra = struct.pack("<HHHHQQQ", 7, 0, 1, 24, len(data), len(data), at)
+        self.directory += struct.pack(
+            "<IHHHHHHIIIHHHHHII", 0x02014b50, 45, 45, 0, 0, 0, 0, 0, 2**32 - 1,
+            2**32 - 1, len(name), len(extra), 0, 0, 0, 0, 2**32 - 1) + \
+            name + extra
+        self.n += 1
+
+    def __exit__(self, *how):
+        at = self.f.tell()
+        self.f.write(self.directory)
+        end = self.f.tell()
+        self.f.write(struct.pack("<IQHHIIQQQQ", 0x06064b50, 44, 45, 45, 0, 0,
+                                 self.n, self.n, end - at, at))
+        self.f.write(struct.pack("<IIQI", 0x07064b50, 0, end, 1))
+        self.f.write(struct.pack("<IHHHHIIH", 0x06054b50, 0, 0, 2**16 - 1,
+                                 2**16 - 1, 2**32 - 1, 2**32 - 1, 0))
+        self.f.close()
+
+
 def write_zip(name, x, storages, order="<", method=zipfile.ZIP_STORED,
               zip64=False):
-    with zipfile.ZipFile(os.path.join(out, name), "w", method) as z:
+    path = os.path.join(out, name)
+    with Zip64(path) if zip64 else zipfile.ZipFile(path, "w", method) as z:
         def put(entry, data):
-            with z.open("archive/" + entry, "w", force_zip64=zip64) as f:
-                f.write(data)
+            z.writestr("archive/" + entry, data)
         put("data.pkl", dump(x))
         put("byteorder", b"little" if order == "<" else b"big")
         for s in storages:
