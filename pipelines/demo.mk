@@ -75,7 +75,7 @@ $(OUT)/trained: $(DATA)/train.jsonl $(CONFIG)
 	cb-decode |
 	cb-tokenize -L $(LEN) |
 	cb-batch -b $(BATCH) --shift $(SHIFT) --brightness $(BRIGHTNESS) |
-	cb-train -c $(CONFIG) -o $(OUT)/run $(TRAIN_FLAGS)
+	cb-train -c $(CONFIG) -o $(OUT)/run $(TRAIN_FLAGS) $(enough)
 	$(call clock,train)
 	touch $@
 
