@@ -10,6 +10,7 @@
  *
  * t/bench-media.py adds the peers.
  */
+#include <malloc.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -264,6 +265,8 @@ main(int argc, char **argv)
 	struct cb_plan plan = { .frames = 2, .fps = 2 };
 	int i, rc = 0;
 
+	mallopt(M_MMAP_THRESHOLD, 32 << 20);	/* as cb-decode does */
+	mallopt(M_TRIM_THRESHOLD, 128 << 20);
 	cb_program_set("bench-media");
 	if (argc < 4)
 		cb_usage("bench-media ROUNDS CLIPS FILE ...");

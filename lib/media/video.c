@@ -452,15 +452,23 @@ list_by_decoding(struct video *v)
 	return 0;
 }
 
+/* Memory for a picture, not zeroed: all of it will be written. */
+static uint8_t *
+picture_alloc(int64_t bytes)
+{
+	return aligned_alloc(64, FFALIGN(bytes + RGB_SLACK, 64));
+}
+
 /*
  * To RGB as the README of the samples states it: bilinear, no other flag, rows
- * aligned to 16 bytes while libswscale writes them.
+ * aligned to 16 bytes while libswscale writes them.  Most widths are such that
+ * these are the rows of the picture itself.
  */
 static int
 to_rgb(struct video *v, struct cb_array *rgb, const AVFrame *f)
 {
-	int64_t dim[] = { f->height, f->width, 3 }, row = 3 * (int64_t)f->width;
-	uint8_t *data[4] = { NULL }, *wide = NULL;
+	int64_t row = 3 * (int64_t)f->width;
+	uint8_t *data[4] = { NULL }, *own;
 	int stride[4] = { FFALIGN(row, 16) }, y;
 
 	if (image_size_check(f->width, f->height, v->limits.max_pixels) < 0)
@@ -475,21 +483,27 @@ to_rgb(struct video *v, struct cb_array *rgb, const AVFrame *f)
 	if (v->sws == NULL)
 		return cb_fail(CB_EFORMAT, "%s: pixel format %s cannot be "
 		    "converted", v->name, av_get_pix_fmt_name(f->format));
-	if (cb_array_init(rgb, CB_U8, 3, dim) < 0)
-		return cb_fail_at("%s", v->name);
-	wide = cb_alloc((int64_t)stride[0] * f->height + RGB_SLACK);
-	if (wide == NULL) {
-		cb_array_clear(rgb);
-		return cb_fail(CB_ENOMEM, "%s", v->name);
-	}
-	data[0] = wide;
-	sws_scale(v->sws, (const uint8_t *const *)f->data, f->linesize, 0,
+	own = picture_alloc(row * f->height);
+	data[0] = stride[0] == row ? own :
+	    picture_alloc((int64_t)stride[0] * f->height);
+	if (own == NULL || data[0] == NULL)
+		goto nomem;
+	y = sws_scale(v->sws, (const uint8_t *const *)f->data, f->linesize, 0,
 	    f->height, data, stride);
-	for (y = 0; y < f->height; y++)
-		memcpy((uint8_t *)rgb->data + row * y,
-		    wide + (int64_t)stride[0] * y, row);
-	free(wide);
+	if (y != f->height)	/* never what lay in memory before */
+		memset(data[0], 0, (size_t)stride[0] * f->height);
+	for (y = 0; data[0] != own && y < f->height; y++)
+		memcpy(own + row * y, data[0] + (int64_t)stride[0] * y, row);
+	if (data[0] != own)
+		free(data[0]);
+	*rgb = (struct cb_array){ .type = CB_U8, .rank = 3,
+	    .dim = { f->height, f->width, 3 }, .data = own };
 	return 0;
+nomem:
+	if (data[0] != own)
+		free(data[0]);
+	free(own);
+	return cb_fail(CB_ENOMEM, "%s", v->name);
 }
 
 static int
