@@ -47,13 +47,13 @@ kill_after()
 {
 	rm -rf run fifo; mkfifo fifo
 	exec 9<>fifo
-	timeout 60 cb-train $SMALL -o run <fifo 2>err 9>&- & pid=$!
+	cb-train $SMALL -o run <fifo 2>err 9>&- & pid=$!
 	timeout 60 head -c "$2" in.cb >&9
 	mkdir -p run; touch run/log.jsonl
 	until grep -q "\"step\":$1," run/log.jsonl; do
 		kill -0 $pid 2>/dev/null || break
 	done
-	pkill -9 -P $pid; wait $pid 2>/dev/null
+	kill -9 $pid; wait $pid 2>/dev/null
 	exec 9>&-
 }
 for step in 1 3 5; do
@@ -84,11 +84,11 @@ like err 'settings' '... by name'
 batch=$(($(stat -c %s in.cb) / 12))
 rm -rf run fifo; mkfifo fifo
 exec 9<>fifo
-timeout 60 cb-train $SMALL -o run <fifo 2>err 9>&- & pid=$!
+cb-train $SMALL -o run <fifo 2>err 9>&- & pid=$!
 timeout 60 head -c $((batch * 5)) in.cb >&9
 mkdir -p run; touch run/log.jsonl
 until grep -q '"step":2,' run/log.jsonl; do kill -0 $pid || break; done
-pkill -TERM -P $pid
+kill -TERM $pid
 tail -c +$((batch * 5 + 1)) in.cb | head -c $batch >&9
 exec 9>&-
 wait $pid; is $? 1 'SIGTERM ends a run with status 1'
