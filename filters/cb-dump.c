@@ -1,4 +1,5 @@
 /* cb-dump: a stream or a checkpoint as JSON lines for people and jq. */
+#include <fcntl.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -101,14 +102,14 @@ follow(struct place *p, const struct cb_msg *m)
 /* ---- the two kinds of input --------------------------------------------- */
 
 static int
-dump_stream(struct place *p)
+dump_stream(struct place *p, int fd, const char *name)
 {
 	struct cb_reader *r;
 	struct cb_msg *m;
 	json_t *eos;
 	int rc;
 
-	if (cb_reader_open(&r, STDIN_FILENO, "stdin") < 0)
+	if (cb_reader_open(&r, fd, name) < 0)
 		return -1;
 	rc = print(cb_obj_json(&cb_reader_header(r)->root)) < 0 ? -1 : 1;
 	while (rc > 0 && (rc = cb_reader_next(r, &m)) > 0) {
@@ -175,6 +176,30 @@ dump_safetensors(const char *path)
 	return rc;
 }
 
+/*
+ * A stream begins with the msgpack map of its header; a safetensors file with a
+ * length of 8 bytes, whose first may be anything, and a brace.
+ */
+static int
+dump_file(struct place *p, const char *path)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC), rc;
+	unsigned char b[9] = { 0 };
+	bool stream;
+
+	if (fd < 0 || cb_read_full(fd, b, sizeof(b), path) < 0 ||
+	    lseek(fd, 0, SEEK_SET) < 0) {
+		rc = cb_fail(CB_EIO, "%s", path);
+	} else {
+		stream = b[8] != '{' &&
+		    (b[0] >> 4 == 8 || b[0] == 0xde || b[0] == 0xdf);
+		rc = stream ? dump_stream(p, fd, path) : dump_safetensors(path);
+	}
+	if (fd >= 0)
+		close(fd);
+	return rc;
+}
+
 int
 main(int argc, char **argv)
 {
@@ -185,15 +210,14 @@ main(int argc, char **argv)
 		{ 0 }
 	};
 	int i = cb_options(argc, argv, table,
-	    "[-p dir] [checkpoint.safetensors ...]"), rc = 0;
+	    "[-p dir] [stream | checkpoint.safetensors ...]"), rc = 0;
 
-	if (p.dir != NULL && (i < argc || cb_mkdirs(p.dir) < 0))
-		return i < argc ? (cb_usage("a checkpoint has no pictures"), 2)
-		    : cb_complain();
+	if (p.dir != NULL && cb_mkdirs(p.dir) < 0)
+		return cb_complain();
 	if (i == argc)
-		rc = dump_stream(&p);
+		rc = dump_stream(&p, STDIN_FILENO, "stdin");
 	for (; i < argc && rc == 0; i++)
-		rc = dump_safetensors(argv[i]);
+		rc = dump_file(&p, argv[i]);
 	if (rc == 0 && fflush(stdout) != 0)
 		rc = cb_fail(CB_EIO, "stdout");
 	if (rc < 0) {
