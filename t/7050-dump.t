@@ -1,12 +1,13 @@
 #!/bin/bash
 # cb-dump: streams and checkpoints as JSON, pictures as PNG.
-. "$(dirname "$0")/lib.sh"; plan 20
+. "$(dirname "$0")/lib.sh"; plan 21
 cat >v.jsonl <<'X'
 {"question": "q", "answer": "a", "video_id": "x"}
 {"question": "r", "answer": "b", "video_id": "y"}
 X
 cb-list --no-shuffle v.jsonl | fake-pictures 2 2 3 4 >g.cb
 cb-dump <g.cb >d 2>err; is "$? $(cat err)" '0 ' 'dumps'
+cb-dump g.cb >dn; same d dn 'a stream that is named'
 is "$(jq -c 'keys[0]' d | tr -d '\n')" \
     '"annotations""group""clip""clip""clip""clip""end""group""clip""clip""clip""clip""end""eos"' \
     'a line for each message'
