@@ -8,7 +8,7 @@ settings - >out 2>err; is $? 0 'built-in settings'
 is "$(get '[.max_img_size, .learning_rate, .decay, .grad_norm,
     .model_config.hidden_size, .model_config.blocks_per_stage,
     .model_config.freeze_at, .model_config.hidden_dropout_prob]')" \
-    '[128,0.0003,"linear",5,128,[1,1,1,1],0,0.1]' 'are those of a small model'
+    '[128,0.0003,"linear",5,128,[1,1,1,1],0,0]' 'are those of a small model'
 is "$(cat err)" '' 'and quiet'
 
 # A file of the original, shortened.
