@@ -1,7 +1,59 @@
-/* One batch: its memory, and as messages. */
+/* One batch: its memory, the pictures in it, and as messages. */
 #include <stdlib.h>
 
-#include "task/task.h"
+#include "task/feed.h"
+
+/* B, K, T, N and L are set. */
+int
+batch_alloc(struct cb_batch *b)
+{
+	int64_t n, dims[3] = { b->B, b->K, b->T };
+
+	if (cb_size_mul(&n, 1, 3, dims, 1 << 24) < 0)
+		return cb_fail_at("pictures of a batch");
+	b->media = calloc((size_t)b->B, sizeof(*b->media));
+	b->pictures = calloc((size_t)n, sizeof(*b->pictures));
+	b->index = calloc((size_t)n, sizeof(*b->index));
+	b->pts_s = calloc((size_t)n, sizeof(*b->pts_s));
+	b->messages = calloc((size_t)(n + b->B), sizeof(*b->messages));
+	if (b->media == NULL || b->pictures == NULL || b->index == NULL ||
+	    b->pts_s == NULL || b->messages == NULL)
+		return cb_fail(CB_ENOMEM, "batch");
+	return 0;
+}
+
+int
+feed_picture_of(struct cb_array *out, const struct cb_msg *m)
+{
+	if (cb_map_array(&m->root, "picture", out) < 0)
+		return -1;
+	if (out->type != CB_U8 || out->rank != 3 || out->dim[2] != 3 ||
+	    out->dim[0] < 1 || out->dim[1] < 1 || out->dim[0] > 1 << 20 ||
+	    out->dim[1] > 1 << 20)
+		return cb_fail(CB_EFORMAT, "a picture is not u8 [H,W,3]");
+	return 0;
+}
+
+/* A key that may be missing: *out keeps its value then. */
+int
+feed_int_or(const msgpack_object *map, const char *key, int64_t *out)
+{
+	return cb_map_get(map, key) == NULL ? 0 : cb_map_int(map, key, out);
+}
+
+/* Fills place i of the batch; the message stays where it is. */
+int
+batch_place_picture(struct cb_batch *b, int64_t i, const struct cb_msg *m)
+{
+	b->index[i] = i % b->T;
+	b->pts_s[i] = 0;
+	if (feed_picture_of(&b->pictures[i], m) < 0 ||
+	    feed_int_or(&m->root, "index", &b->index[i]) < 0)
+		return -1;
+	if (cb_map_get(&m->root, "pts") != NULL)
+		return cb_map_real(&m->root, "pts", &b->pts_s[i]);
+	return 0;
+}
 
 void
 cb_batch_free(struct cb_batch *b)
