@@ -1,6 +1,7 @@
 /*
  * What the two engines in host memory share: the element type is float, an
- * activation pointer is cast here and nowhere else.
+ * activation pointer is cast here and nowhere else, and their operations of
+ * memory, but for where it comes from.
  */
 #ifndef CB_ENGINE_HOST_H
 #define CB_ENGINE_HOST_H
@@ -49,6 +50,19 @@ drop_factor(const struct cb_drop *d, int64_t i)
 	return cb_rng_u32(&d->rng, (uint32_t)i) < drop_limit(d) ? 0 :
 	    drop_scale(d);
 }
+
+/* p, after saying so where it is NULL: new memory of so many bytes. */
+void	*host_given(void *p, int64_t bytes);
+
+/* Entries of struct cb_engine; to and from the host are alike. */
+void	host_release(struct cb_engine *e, void *p);
+void	host_put(struct cb_engine *e, void *to, const void *from,
+	    int64_t bytes);
+void	host_put_elem(struct cb_engine *e, struct cb_elem *to,
+	    const float *from, int64_t n);
+void	host_get_elem(struct cb_engine *e, float *to,
+	    const struct cb_elem *from, int64_t n);
+void	host_zero(struct cb_engine *e, void *p, int64_t bytes);
 
 int	cb_ref_open(struct cb_engine **out);
 int	cb_cpu_open(struct cb_engine **out, int threads);

@@ -125,49 +125,8 @@ dnn_execute(struct cpu *c, int thread, dnnl_primitive_t p,
 static void *
 cpu_alloc(struct cb_engine *e, int64_t bytes)
 {
-	void *p = zeroed(bytes);
-
 	(void)e;
-	if (p == NULL)
-		cb_fail(CB_ENOMEM, "%lld bytes", (long long)bytes);
-	return p;
-}
-
-static void
-cpu_release(struct cb_engine *e, void *p)
-{
-	(void)e;
-	free(p);
-}
-
-static void
-cpu_put(struct cb_engine *e, void *to, const void *host, int64_t bytes)
-{
-	(void)e;
-	if (bytes > 0)
-		memcpy(to, host, bytes);
-}
-
-static void
-cpu_put_elem(struct cb_engine *e, struct cb_elem *to, const float *host,
-    int64_t n)
-{
-	cpu_put(e, to, host, n * (int64_t)sizeof(float));
-}
-
-static void
-cpu_get_elem(struct cb_engine *e, float *host, const struct cb_elem *from,
-    int64_t n)
-{
-	cpu_put(e, host, from, n * (int64_t)sizeof(float));
-}
-
-static void
-cpu_zero(struct cb_engine *e, void *p, int64_t bytes)
-{
-	(void)e;
-	if (bytes > 0)
-		memset(p, 0, bytes);
+	return host_given(zeroed(bytes), bytes);
 }
 
 /* Operations are done when they return; only their errors wait for this. */
@@ -213,9 +172,9 @@ cpu_free(struct cb_engine *e)
 
 static const struct cb_engine table = {
 	.name = "cpu", .elem_size = sizeof(float), .on_host = true,
-	.free = cpu_free, .alloc = cpu_alloc, .release = cpu_release,
-	.put = cpu_put, .get = cpu_put, .put_elem = cpu_put_elem,
-	.get_elem = cpu_get_elem, .zero = cpu_zero, .sync = cpu_sync,
+	.free = cpu_free, .alloc = cpu_alloc, .release = host_release,
+	.put = host_put, .get = host_put, .put_elem = host_put_elem,
+	.get_elem = host_get_elem, .zero = host_zero, .sync = cpu_sync,
 	.prepare = cpu_prepare,
 	.conv_new = cpu_conv_new, .conv_free = cpu_conv_free,
 	.conv_pack = cpu_conv_pack, .conv_fwd = cpu_conv_fwd,

@@ -3,7 +3,6 @@
  * run where they are called, so there is nothing to wait for.
  */
 #include <stdlib.h>
-#include <string.h>
 
 #include "ref.h"
 
@@ -16,49 +15,8 @@ ref_free(struct cb_engine *e)
 static void *
 ref_alloc(struct cb_engine *e, int64_t bytes)
 {
-	void *p = cb_alloc(bytes);
-
 	(void)e;
-	if (p == NULL)
-		cb_fail(CB_ENOMEM, "%lld bytes", (long long)bytes);
-	return p;
-}
-
-static void
-ref_release(struct cb_engine *e, void *p)
-{
-	(void)e;
-	free(p);
-}
-
-static void
-ref_put(struct cb_engine *e, void *to, const void *host, int64_t bytes)
-{
-	(void)e;
-	if (bytes > 0)
-		memcpy(to, host, bytes);
-}
-
-static void
-ref_put_elem(struct cb_engine *e, struct cb_elem *to, const float *host,
-    int64_t n)
-{
-	ref_put(e, to, host, n * (int64_t)sizeof(float));
-}
-
-static void
-ref_get_elem(struct cb_engine *e, float *host, const struct cb_elem *from,
-    int64_t n)
-{
-	ref_put(e, host, from, n * (int64_t)sizeof(float));
-}
-
-static void
-ref_zero(struct cb_engine *e, void *p, int64_t bytes)
-{
-	(void)e;
-	if (bytes > 0)
-		memset(p, 0, bytes);
+	return host_given(cb_alloc(bytes), bytes);
 }
 
 static int
@@ -70,9 +28,9 @@ ref_sync(struct cb_engine *e)
 
 static const struct cb_engine table = {
 	.name = "ref", .elem_size = sizeof(float), .on_host = true,
-	.free = ref_free, .alloc = ref_alloc, .release = ref_release,
-	.put = ref_put, .get = ref_put, .put_elem = ref_put_elem,
-	.get_elem = ref_get_elem, .zero = ref_zero, .sync = ref_sync,
+	.free = ref_free, .alloc = ref_alloc, .release = host_release,
+	.put = host_put, .get = host_put, .put_elem = host_put_elem,
+	.get_elem = host_get_elem, .zero = host_zero, .sync = ref_sync,
 	.prepare = ref_prepare,
 	.conv_new = ref_conv_new, .conv_free = ref_conv_free,
 	.conv_pack = ref_conv_pack, .conv_fwd = ref_conv_fwd,
