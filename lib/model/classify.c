@@ -24,26 +24,12 @@ classify_params(struct table *t, const struct cb_model_config *c)
 static int
 classify_build(struct cb_model *m)
 {
-	struct classifier *h = &m->head.classifier;
 	int D = m->c.hidden;
 
-	if (linear_build(m, &h->fc1, D, 2 * D, FC1 ".weight") < 0)
+	if (linear_build(m, &m->head.fc1, D, 2 * D, FC1 ".weight") < 0)
 		return -1;
-	return linear_build(m, &h->fc2, 2 * D, width(&m->c), FC2 ".weight");
-}
-
-static void
-classify_clear(struct cb_model *m)
-{
-	linear_clear(m, m->head.classifier.fc1.plan);
-	linear_clear(m, m->head.classifier.fc2.plan);
-}
-
-static void
-classify_pack(struct cb_model *m)
-{
-	linear_pack(m, &m->head.classifier.fc1);
-	linear_pack(m, &m->head.classifier.fc2);
+	return linear_build(m, &m->head.fc2, 2 * D, width(&m->c),
+	    FC2 ".weight");
 }
 
 static struct cb_elem *
@@ -58,8 +44,8 @@ classify_forward(struct cb_model *m, const struct cb_elem *pooled, int K,
 	h->f = take(m, (int64_t)rows * 2 * D);
 	y = take(m, (int64_t)rows * width(&m->c));
 	head_drop_fwd(m, h->x, pooled, rows, 0);
-	linear_forward(m, &h->fc1, h->f, NULL, h->x, CB_ACT_RELU, rows);
-	linear_forward(m, &h->fc2, y, NULL, h->f, CB_ACT_NONE, rows);
+	linear_forward(m, &m->head.fc1, h->f, NULL, h->x, CB_ACT_RELU, rows);
+	linear_forward(m, &m->head.fc2, y, NULL, h->f, CB_ACT_NONE, rows);
 	return y;
 }
 
@@ -73,15 +59,15 @@ classify_backward(struct cb_model *m, struct cb_elem *dscores, int K, int N)
 	struct cb_elem *dx = take(m, (int64_t)rows * D);
 	struct cb_elem *dpooled = take(m, (int64_t)rows * D);
 
-	linear_backward(m, &h->fc2, df, dscores, h->f, rows);
+	linear_backward(m, &m->head.fc2, df, dscores, h->f, rows);
 	e->act_bwd(e, df, df, h->f, CB_ACT_RELU, (int64_t)rows * 2 * D);
-	linear_backward(m, &h->fc1, dx, df, h->x, rows);
+	linear_backward(m, &m->head.fc1, dx, df, h->x, rows);
 	head_drop_bwd(m, dpooled, dx, rows, 0);
 	return dpooled;
 }
 
 const struct head_kind head_classify = {
 	.params = classify_params, .build = classify_build,
-	.clear = classify_clear, .pack = classify_pack,
+	.clear = head_layers_clear, .pack = head_layers_pack,
 	.forward = classify_forward, .backward = classify_backward,
 };

@@ -1,4 +1,4 @@
-/* Which head the model has, and the dropout that heads share. */
+/* Which head the model has, the layers and the dropout that heads share. */
 #include <stdlib.h>
 
 #include "internal.h"
@@ -50,6 +50,20 @@ head_clear(struct cb_model *m)
 {
 	if (m->head.kind != NULL)
 		m->head.kind->clear(m);
+}
+
+void
+head_layers_clear(struct cb_model *m)
+{
+	linear_clear(m, m->head.fc1.plan);
+	linear_clear(m, m->head.fc2.plan);
+}
+
+void
+head_layers_pack(struct cb_model *m)
+{
+	linear_pack(m, &m->head.fc1);
+	linear_pack(m, &m->head.fc2);
 }
 
 /* Row numbers 0 .. n-1 in engine memory: the rows operation as dropout. */

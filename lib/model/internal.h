@@ -143,12 +143,10 @@ struct head_kind {
 };
 
 struct classifier {
-	struct linear fc1, fc2;
 	struct cb_elem *x, *f;		/* dropped input, hidden */
 };
 
 struct regressor {
-	struct linear fc1, fc2;
 	int	 norm, running;		/* gain, then bias; the statistics */
 	struct cb_elem *x, *f, *n, *y;	/* dropped input, ELU, norm, dropped */
 	float	*mean, *rstd;		/* [K,D] */
@@ -165,6 +163,7 @@ struct mlm {
 
 struct head {
 	const struct head_kind *kind;
+	struct linear fc1, fc2;		/* of the classifier, the regressor */
 	struct classifier classifier;
 	struct regressor regressor;
 	struct linear itm;
@@ -239,6 +238,9 @@ const struct head_kind *head_kind(const struct cb_model_config *c);
 int	head_check(const struct cb_model_config *c);
 int	head_build(struct cb_model *m);
 void	head_clear(struct cb_model *m);
+/* fc1 and fc2: entries of a head_kind. */
+void	head_layers_clear(struct cb_model *m);
+void	head_layers_pack(struct cb_model *m);
 /* The n-th dropout of a head, and back. */
 void	head_drop_fwd(struct cb_model *m, struct cb_elem *y,
 	    const struct cb_elem *x, int rows, int n);

@@ -27,23 +27,9 @@ regress_build(struct cb_model *m)
 
 	h->norm = find(m, AT "2.weight");
 	h->running = find(m, AT "2.running_mean");
-	if (linear_build(m, &h->fc1, D, D, AT "0.weight") < 0)
+	if (linear_build(m, &m->head.fc1, D, D, AT "0.weight") < 0)
 		return -1;
-	return linear_build(m, &h->fc2, D, 1, AT "4.weight");
-}
-
-static void
-regress_clear(struct cb_model *m)
-{
-	linear_clear(m, m->head.regressor.fc1.plan);
-	linear_clear(m, m->head.regressor.fc2.plan);
-}
-
-static void
-regress_pack(struct cb_model *m)
-{
-	linear_pack(m, &m->head.regressor.fc1);
-	linear_pack(m, &m->head.regressor.fc2);
+	return linear_build(m, &m->head.fc2, D, 1, AT "4.weight");
 }
 
 static struct cb_elem *
@@ -62,7 +48,7 @@ regress_forward(struct cb_model *m, const struct cb_elem *pooled, int K, int N)
 	h->mean = take_f32(m, (int64_t)K * D);
 	h->rstd = take_f32(m, (int64_t)K * D);
 	head_drop_fwd(m, h->x, pooled, rows, 0);
-	linear_forward(m, &h->fc1, h->f, NULL, h->x, CB_ACT_ELU, rows);
+	linear_forward(m, &m->head.fc1, h->f, NULL, h->x, CB_ACT_ELU, rows);
 	for (k = 0; k < K; k++)
 		e->batchnorm_fwd(e, elem_at(m, h->n, k * plane),
 		    h->mean + (int64_t)k * D, h->rstd + (int64_t)k * D,
@@ -70,7 +56,7 @@ regress_forward(struct cb_model *m, const struct cb_elem *pooled, int K, int N)
 		    param(m, h->norm), param(m, h->norm + 1), N, D,
 		    m->training);
 	head_drop_fwd(m, h->y, h->n, rows, 1);
-	linear_forward(m, &h->fc2, y, NULL, h->y, CB_ACT_NONE, rows);
+	linear_forward(m, &m->head.fc2, y, NULL, h->y, CB_ACT_NONE, rows);
 	return y;
 }
 
@@ -83,7 +69,7 @@ regress_backward(struct cb_model *m, struct cb_elem *dscores, int K, int N)
 	int64_t n = (int64_t)rows * D, plane = (int64_t)N * D;
 	struct cb_elem *a = take(m, n), *b = take(m, n), *d;
 
-	linear_backward(m, &h->fc2, a, dscores, h->y, rows);
+	linear_backward(m, &m->head.fc2, a, dscores, h->y, rows);
 	head_drop_bwd(m, b, a, rows, 1);
 	for (k = 0; k < K; k++) {
 		d = elem_at(m, b, k * plane);
@@ -92,14 +78,14 @@ regress_backward(struct cb_model *m, struct cb_elem *dscores, int K, int N)
 		    h->rstd + (int64_t)k * D, param(m, h->norm), N, D);
 	}
 	e->act_bwd(e, b, b, h->f, CB_ACT_ELU, n);
-	linear_backward(m, &h->fc1, a, b, h->x, rows);
+	linear_backward(m, &m->head.fc1, a, b, h->x, rows);
 	head_drop_bwd(m, b, a, rows, 0);
 	return b;
 }
 
 const struct head_kind head_regress = {
 	.params = regress_params, .build = regress_build,
-	.clear = regress_clear, .pack = regress_pack,
+	.clear = head_layers_clear, .pack = head_layers_pack,
 	.forward = regress_forward, .backward = regress_backward,
 	.whole = true,
 };
