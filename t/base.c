@@ -8,16 +8,8 @@
 #include <unistd.h>
 
 #include "base/base.h"
+#include "says.h"
 #include "tap.h"
-
-static bool
-says(const char *what)
-{
-	if (strstr(cb_error(), what) != NULL)
-		return true;
-	fprintf(stderr, "# says: %s\n", cb_error());
-	return false;
-}
 
 /* Known answers of Random123's kat_vectors, philox 4x32 10. */
 static void

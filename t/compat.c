@@ -7,7 +7,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "media/media.h"
+#include "golden.h"
 
 /* What is not as the original takes it; a row may have several. */
 enum {
@@ -24,30 +24,8 @@ static const char *const reasons[NREASONS] = {
 	"rate of the header is wrong"
 };
 
-static struct cb_media *media;
-static char *media_name;
-static int64_t rows, same, files, alone[NREASONS], any[NREASONS];
+static int64_t rows, same, alone[NREASONS], any[NREASONS];
 static int64_t differ, unexplained, wrong;
-
-static int
-open_media(const char *dir, const char *file)
-{
-	struct cb_source src = { .name = file };
-	char *path;
-
-	if (media_name != NULL && strcmp(media_name, file) == 0)
-		return media != NULL ? 0 : -1;
-	cb_media_close(media);
-	free(media_name);
-	media = NULL;
-	media_name = cb_strf("%s", file);
-	src.path = path = cb_strf("%s/videos/%s", dir, file);
-	if (cb_media_open(&media, &src, NULL) < 0)
-		cb_warn("%s", cb_error());
-	free(path);
-	files++;
-	return media != NULL ? 0 : -1;
-}
 
 /* The plan of a row; a draw of the golden rows is one clip of its own. */
 static int
@@ -183,7 +161,7 @@ table(void)
 	int r;
 
 	printf("%lld rows of %lld files, %lld cases: %lld the same, "
-	    "%lld differ\n", (long long)rows, (long long)files,
+	    "%lld differ\n", (long long)rows, (long long)media_files,
 	    (long long)(same + differ), (long long)same, (long long)differ);
 	for (r = 0; r < NREASONS; r++)
 		printf("%6lld %6lld alone  %s\n", (long long)any[r],
@@ -221,8 +199,7 @@ main(int argc, char **argv)
 		json_decref(row);
 	}
 	cb_jsonl_close(lines);
-	cb_media_close(media);
-	free(media_name);
+	close_media();
 	free(path);
 	if (rc < 0)
 		return cb_complain();

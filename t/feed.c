@@ -5,16 +5,8 @@
 #include <unistd.h>
 
 #include "task/task.h"
+#include "says.h"
 #include "tap.h"
-
-static bool
-says(const char *what)
-{
-	if (strstr(cb_error(), what) != NULL)
-		return true;
-	fprintf(stderr, "# says: %s\n", cb_error());
-	return false;
-}
 
 /* One group: JSON of its map, and how many pictures a clip. */
 struct piece {

@@ -8,10 +8,10 @@
  */
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
 #include "stream/stream.h"
+#include "fuzz.h"
 #include "tap.h"
 
 int	LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
@@ -22,11 +22,8 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 {
 	struct cb_reader *r;
 	struct cb_msg *m, *copy;
-	int fd = memfd_create("fuzz", MFD_CLOEXEC);
+	int fd = file_of(data, n);
 
-	if (fd < 0 || cb_write_full(fd, data, (int64_t)n, "fuzz") < 0)
-		abort();
-	lseek(fd, 0, SEEK_SET);
 	if (cb_reader_open(&r, fd, "fuzz") == 0) {
 		cb_reader_limit(r, 1 << 20);
 		while (cb_reader_next(r, &m) > 0) {
@@ -48,12 +45,8 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 	"\0\0\0\0\0\0\0\0" "\0\0\0\0\0\0\0\0" "\0\0\0\0\0\0\0\0" \
 	"\0\0\0\0\0\0\0\0" "\0\0\0\0\0\0\0\0" "\0\0\0\0\0\0\0\0" \
 	"\0\0\0\0\0\0\xf0\x3f"
-#define SEED(s) { s, sizeof(s) - 1 }
 
-static const struct {
-	const char *bytes;
-	size_t n;
-} seeds[] = {
+static const struct seed seeds[] = {
 	SEED(HEADER "\x81\xa5group\x82\xa3seq\0\xa3ids" TENSOR
 	    "\x81\xa7picture" TENSOR "\x81\xa3" "end\x81\xa8pictures\1"
 	    "\x81\xa3" "eos\x80"),
@@ -71,14 +64,11 @@ main(int argc, char **argv)
 	struct cb_rng rng = { 0 };
 	uint8_t text[1024];
 	size_t n, at;
-	uint32_t k, edits, s;
+	uint32_t k, edits;
 
 	plan(1);
 	for (i = 0; i < rounds; i++) {
-		rng.epoch = (uint32_t)i;
-		s = cb_rng_below(&rng, 0, CB_LEN(seeds));
-		n = seeds[s].n;
-		memcpy(text, seeds[s].bytes, n);
+		n = seed_draw(text, &rng, seeds, CB_LEN(seeds), i);
 		edits = 1 + cb_rng_below(&rng, 1, 4);
 		for (k = 0; k < edits; k++) {
 			at = cb_rng_below(&rng, 8 * k + 10, (uint32_t)n);

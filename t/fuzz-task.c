@@ -9,20 +9,10 @@
 #include <unistd.h>
 
 #include "task/task.h"
+#include "fuzz.h"
 #include "tap.h"
 
 int	LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
-
-static int
-file_of(const void *p, size_t n)
-{
-	int fd = memfd_create("fuzz", 0);
-
-	if (fd < 0 || cb_write_full(fd, p, (int64_t)n, "fuzz") < 0)
-		abort();
-	lseek(fd, 0, SEEK_SET);
-	return fd;
-}
 
 static int64_t got_groups, got_batches;
 
@@ -84,24 +74,18 @@ static const char lines[] =
     "{\"question\": \"where?\", \"answer\": \"here\", \"video_id\": \"w\"}\n"
     "\n{\"question\": \"who?\", \"answer\": \"she\", \"video_id\": \"v\"}\n";
 
-struct seed {
-	uint8_t *at;
-	size_t n;
-};
-
 static struct seed
 seed_of(uint8_t kind, int fd)
 {
-	struct seed s;
+	size_t n = (size_t)lseek(fd, 0, SEEK_END) + 1;
+	uint8_t *p = malloc(n);
 
-	s.n = (size_t)lseek(fd, 0, SEEK_END) + 1;
-	s.at = malloc(s.n);
-	s.at[0] = kind;
+	p[0] = kind;
 	lseek(fd, 0, SEEK_SET);
-	if (cb_read_full(fd, s.at + 1, (int64_t)s.n - 1, "seed") < 0)
+	if (cb_read_full(fd, p + 1, (int64_t)n - 1, "seed") < 0)
 		abort();
 	lseek(fd, 0, SEEK_SET);
-	return s;
+	return (struct seed){ p, n };
 }
 
 /* A stream of groups with a picture each. */
@@ -228,7 +212,7 @@ main(int argc, char **argv)
 	ok(got_batches > 100, "damaged streams gave %lld batches",
 	    (long long)got_batches);
 	for (k = 0; k < 4; k++)
-		free(seeds[k].at);
+		free((void *)seeds[k].at);
 	close(in);
 	close(groups);
 	close(b);

@@ -9,10 +9,10 @@
  */
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
 #include "text/text.h"
+#include "fuzz.h"
 #include "tap.h"
 
 int	LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
@@ -66,10 +66,8 @@ check_file(const uint8_t *data, size_t n)
 {
 	struct cb_vocab *v;
 	char path[64];
-	int fd = memfd_create("fuzz", MFD_CLOEXEC);
+	int fd = file_of(data, n);
 
-	if (fd < 0 || cb_write_full(fd, data, (int64_t)n, "fuzz") < 0)
-		abort();
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
 	if (cb_vocab_load(&v, path) == 0) {
 		check_ids(v, (const char *)data, n, 0, false);
@@ -109,12 +107,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 }
 
 #ifndef FUZZER
-#define SEED(s) { s, sizeof(s) - 1 }
-
-static const struct {
-	const char *bytes;
-	size_t n;
-} seeds[] = {
+static const struct seed seeds[] = {
 	SEED("\0" "[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\nthe\n##s\r\n\na\n"),
 	SEED("\1" "The caf\xc3\xa9s of \xe4\xbd\xa0\xe5\xa5\xbd, cafes [MASK]"),
 	SEED("\2" "e\xcc\x81\xe3\x80\xae\xf0\x9d\x85\xa5 aaaaaa[MASK]the"
@@ -132,14 +125,11 @@ main(int argc, char **argv)
 	struct cb_rng rng = { 0 };
 	uint8_t text[1024];
 	size_t n, at;
-	uint32_t k, edits, s;
+	uint32_t k, edits;
 
 	plan(1);
 	for (i = 0; i < rounds; i++) {
-		rng.epoch = (uint32_t)i;
-		s = cb_rng_below(&rng, 0, CB_LEN(seeds));
-		n = seeds[s].n;
-		memcpy(text, seeds[s].bytes, n);
+		n = seed_draw(text, &rng, seeds, CB_LEN(seeds), i);
 		edits = i < (int64_t)CB_LEN(seeds) ? 0 :
 		    cb_rng_below(&rng, 1, 12);
 		for (k = 0; k < edits; k++) {

@@ -3,31 +3,7 @@
  * the original for every video, strategy, rate and number of frames, from what
  * opening the file tells.  One line a row, then the total.
  */
-#include <string.h>
-
-#include "media/media.h"
-
-static struct cb_media *media;
-static char *media_name;
-
-static int
-open_media(const char *dir, const char *file)
-{
-	struct cb_source src = { .name = file };
-	char *path;
-
-	if (media_name != NULL && strcmp(media_name, file) == 0)
-		return media != NULL ? 0 : -1;
-	cb_media_close(media);
-	free(media_name);
-	media = NULL;
-	media_name = cb_strf("%s", file);
-	src.path = path = cb_strf("%s/videos/%s", dir, file);
-	if (cb_media_open(&media, &src, NULL) < 0)
-		cb_warn("%s", cb_error());
-	free(path);
-	return media != NULL ? 0 : -1;
-}
+#include "golden.h"
 
 /* One result: the frames expected in `want` against those of clip c. */
 static bool
@@ -112,8 +88,7 @@ main(int argc, char **argv)
 		json_decref(row);
 	}
 	cb_jsonl_close(rows);
-	cb_media_close(media);
-	free(media_name);
+	close_media();
 	free(path);
 	if (rc < 0)
 		return cb_complain();

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "stream/stream.h"
+#include "says.h"
 #include "tap.h"
 
 /* A file in memory, positioned at its start. */
@@ -152,15 +153,6 @@ drain(int fd, int to, int64_t limit)
 	cb_writer_close(w);
 	cb_reader_close(r);
 	return rc < 0 ? -1 : n;
-}
-
-static bool
-says(const char *what)
-{
-	if (strstr(cb_error(), what) != NULL)
-		return true;
-	fprintf(stderr, "# says: %s\n", cb_error());
-	return false;
 }
 
 static void
