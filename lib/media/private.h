@@ -39,7 +39,7 @@ void	input_io_free(AVIOContext **io);
 int	input_bytes(struct input *in, const uint8_t **data, void **owned,
 	    const char *name);
 
-/* ---- video.c ------------------------------------------------------------- */
+/* ---- video.c, frames.c (next), fetch.c ----------------------------------- */
 
 struct video;
 int	video_open(struct video **out, struct input *in, const char *name,

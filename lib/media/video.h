@@ -1,0 +1,76 @@
+/*
+ * Private to videos: what their files share.  video.c opens and describes one;
+ * demux.c knows the file and its packets; frames.c decodes in the plain order;
+ * fetch.c brings wanted frames.  What other files of the room call stands in
+ * private.h.
+ */
+#ifndef CB_MEDIA_VIDEO_H
+#define CB_MEDIA_VIDEO_H
+
+#include <libswscale/swscale.h>
+
+#include "media/private.h"
+
+struct packet {
+	int64_t	 pts, dts;
+	bool	 key, hidden;
+};
+
+struct video {
+	struct input *in;
+	char	*name;
+	struct cb_media_limits limits;
+	struct cb_media_info *info;
+	AVIOContext *io;
+	AVFormatContext *fmt;
+	AVCodecContext *dec;
+	struct SwsContext *sws;
+	AVPacket *pkt;
+	AVFrame	*frame;
+	int	 stream, orientation;
+	struct packet *packets;	/* in the order of the file */
+	int	 npackets;
+	bool	 exact;
+	int	 cur;		/* number of the next packet */
+	bool	 pending;	/* pkt holds it already */
+	bool	 drained;	/* no more packets for the decoder */
+	bool	 fresh;		/* at the start, nothing decoded */
+	int64_t	 counted;	/* frames that came out since the start */
+	int64_t	 fed;		/* packets given to the decoder */
+	int64_t	 index, pts;	/* of frame */
+	char	*damage;
+	char	*hint;		/* what FFmpeg complained of while opening */
+};
+
+/* ---- demux.c ------------------------------------------------------------- */
+
+AVStream *video_stream(const struct video *v);
+/* Keeps the first reason: FFmpeg's, or the fallback. */
+void	video_note_damage(struct video *v, const char *fallback);
+
+/* From nothing to the first packet not yet read, and back to nothing. */
+int	video_file_open(struct video *v);
+void	video_file_close(struct video *v);
+int	video_to_start(struct video *v);
+
+/* The next packet of the stream into v->pkt: 1, 0 at the end, or -1. */
+int	video_packet_read(struct video *v);
+int	video_list_packets(struct video *v);
+/* Sorted times of the packets into info->pts; decides v->exact. */
+int	video_list_times(struct video *v);
+/* Order of int64_t, for qsort() and bsearch(). */
+int	video_by_value(const void *a, const void *b);
+
+/* ---- frames.c ------------------------------------------------------------ */
+
+/* Number of the frame with a time, or of the last one before it. */
+int64_t	video_number_of(const struct video *v, int64_t pts);
+/* The next frame of the plain way: 1, 0 at the end, -1. */
+int	video_decode(struct video *v);
+/* The list of times the hard way. */
+int	video_list_by_decoding(struct video *v);
+/* A decoded frame in RGB, upright; yours to free. */
+int	video_make_frame(struct cb_frame **out, struct video *v,
+	    const AVFrame *f, int64_t index, int64_t pts);
+
+#endif
