@@ -37,4 +37,9 @@ cb-sample "$V/cars_strip.mp4" | cb-decode >/dev/null 2>err
 is $? 0 'by default it is taken'
 refused 'sizes' "$B/size_change.mp4" \
     'size_change.mp4: the size changes within a clip'
+# A frame that cannot be decoded: the original has none then, we take another.
+ends() { cb-decode 2>/dev/null | cb-dump | jq -c 'select(.end).end.pictures'; }
+is "$(cb-sample -n 4 --compat clipbert "$B/hole.mp4" | ends)" 0 \
+    'a missing frame is refused'
+is "$(cb-sample -n 4 "$B/hole.mp4" | ends)" 8 'and made up for by default'
 echo 1..$test_n
