@@ -69,7 +69,8 @@ write_batches(struct cb_feed *f, struct cb_writer *w,
 int
 main(int argc, char **argv)
 {
-	struct cb_feed_options o = { .groups = 16, .max_len = CB_TEXT_MAX_LEN };
+	struct cb_feed_options o = { .groups = 16, .max_len = CB_TEXT_MAX_LEN,
+	    .mask = true };
 	int64_t max_len = 0, pad = 0, shift = 0, seed = -1, skipped;
 	const char *on_error = "skip", *vocab_path = NULL;
 	struct cb_vocab *vocab = NULL;

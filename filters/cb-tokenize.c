@@ -1,6 +1,6 @@
 /*
- * cb-tokenize: adds token ids and masks to the groups of a stream.  All else
- * passes through untouched.
+ * cb-tokenize: adds token ids and masks to the groups of a stream, and masks
+ * words of captions.  All else passes through untouched.
  */
 #include <stdlib.h>
 #include <unistd.h>
@@ -28,7 +28,7 @@ get_vocab(struct cb_vocab **out, struct cb_msg *header, const char *path)
 /* 0 done, -1 reading or tokenising failed, -2 writing did. */
 static int
 filter(struct cb_reader *r, struct cb_writer *w, const struct cb_vocab *v,
-    int max_len)
+    const struct cb_masking *k, int max_len)
 {
 	struct cb_msg *m;
 	int got, rc = 0;
@@ -36,8 +36,9 @@ filter(struct cb_reader *r, struct cb_writer *w, const struct cb_vocab *v,
 	while (rc == 0 && (got = cb_reader_next(r, &m)) != 0) {
 		if (got < 0)
 			return -1;
-		if (cb_msg_kind(m) == CB_MSG_GROUP)
-			rc = cb_text_group(v, m, max_len);
+		if (cb_msg_kind(m) == CB_MSG_GROUP &&
+		    (rc = cb_text_group(v, m, max_len)) == 0)
+			rc = cb_text_mask(v, m, k);
 		if (rc == 0 && cb_writer_put(w, m) < 0)
 			rc = -2;
 		cb_msg_free(m);
@@ -52,27 +53,36 @@ main(int argc, char **argv)
 	struct cb_writer *w = NULL;
 	struct cb_vocab *v = NULL;
 	const char *path = NULL;
-	int64_t max_len = CB_TEXT_MAX_LEN;
+	int64_t max_len = CB_TEXT_MAX_LEN, seed = -1;
+	struct cb_masking k;
+	double share = -1;
 	const struct cb_opt options[] = {
 		{ 'v', "vocab", CB_OPT_STR, &path, "FILE",
 		    "vocab.txt [the stream's own]", 0, 0 },
 		{ 'L', "max-len", CB_OPT_INT, &max_len, "N",
 		    "ids a text at most, [CLS] and [SEP] included [20]",
 		    2, 1 << 20 },
+		{ 'm', "mask", CB_OPT_REAL, &share, "P",
+		    "mask words with chance P [0.15 of captions, else 0]",
+		    0, 1 },
+		{ 's', "seed", CB_OPT_INT, &seed, "N",
+		    "of masked words [the stream's]", 0, 9e15 },
 		{ 0 }
 	};
 	char *why;
 	int rc = -1;
 
-	if (cb_options(argc, argv, options, "[-L length] [-v vocab.txt]") <
+	if (cb_options(argc, argv, options, "[-L length] [-m share] "
+	    "[-s seed] [-v vocab.txt]") <
 	    argc)
 		cb_usage("takes no files: it reads standard input");
 	if (cb_reader_open(&r, STDIN_FILENO, "stdin") < 0 ||
 	    get_vocab(&v, cb_reader_header(r), path) < 0 ||
+	    cb_masking_init(&k, cb_reader_header(r), share, seed) < 0 ||
 	    cb_writer_open(&w, STDOUT_FILENO, cb_reader_header(r), argc,
 	    argv) < 0)
 		goto done;
-	rc = filter(r, w, v, (int)max_len);
+	rc = filter(r, w, v, &k, (int)max_len);
 	if (rc == -1) {
 		/* Those downstream learn why; the message stays the first. */
 		why = cb_strf("%s", cb_error());

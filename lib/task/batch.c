@@ -124,7 +124,7 @@ put_head(struct cb_writer *w, const struct cb_batch *b)
 
 	if (cb_msg_new(&m) < 0)
 		return -1;
-	o = cb_obj_map(m, 14);
+	o = cb_obj_map(m, 15);
 	cb_map_set(m, &o, "seq", cb_obj_int(b->seq));
 	cb_map_set(m, &o, "epoch", cb_obj_int(b->epoch));
 	cb_map_set(m, &o, "task", cb_obj_text(m, b->task));
@@ -137,6 +137,9 @@ put_head(struct cb_writer *w, const struct cb_batch *b)
 		goto done;
 	cb_map_set(m, &o, "ids", cb_obj_tensor(m, &b->ids));
 	cb_map_set(m, &o, "mask", cb_obj_tensor(m, &b->mask));
+	if (b->mlm_labels.data != NULL)
+		cb_map_set(m, &o, "mlm_labels",
+		    cb_obj_tensor(m, &b->mlm_labels));
 	if (b->labels.data != NULL)
 		cb_map_set(m, &o, "labels", cb_obj_tensor(m, &b->labels));
 	cb_map_set(m, &o, "examples", b->examples);

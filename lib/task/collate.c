@@ -102,33 +102,52 @@ fill_labels(struct cb_feed *f, struct cb_batch *b)
 
 /* ---- a batch of groups -------------------------------------------------- */
 
+/* i32 [N,L], all `value`; freed with the batch's own message. */
+static int
+rows_init(struct cb_array *a, struct cb_batch *b, int32_t value)
+{
+	int64_t dim[2] = { b->N, b->L }, i;
+
+	if (cb_array_init(a, CB_I32, 2, dim) < 0)
+		return -1;
+	if (!msgpack_zone_push_finalizer(b->own->zone, free, a->data))
+		abort();
+	for (i = 0; i < dim[0] * dim[1]; i++)
+		((int32_t *)a->data)[i] = value;
+	return 0;
+}
+
+/* The rows of a group to those from `row` on. */
+static void
+copy_rows(struct cb_array *to, int64_t row, const struct cb_array *from)
+{
+	int64_t L = to->dim[1], n = from->dim[1], k;
+
+	for (k = 0; k < from->dim[0]; k++)
+		memcpy((int32_t *)to->data + (row + k) * L,
+		    (int32_t *)from->data + k * n, (size_t)n * 4);
+}
+
 /* Rows of all groups below each other, filled up to L. */
 static int
 fill_ids(struct cb_feed *f, struct cb_batch *b, const struct group *g)
 {
-	int64_t dim[2] = { b->N, b->L }, row = 0, i, k, n;
-	int32_t *ids, *mask;
+	int64_t row = 0;
+	bool masked = false;
+	int i;
 
-	if (cb_array_init(&b->ids, CB_I32, 2, dim) < 0)
+	for (i = 0; i < b->B; i++)
+		masked |= g[i].mlm_labels.data != NULL;
+	if (rows_init(&b->ids, b, f->pad_id) < 0 ||
+	    rows_init(&b->mask, b, 0) < 0 || (masked &&
+	    rows_init(&b->mlm_labels, b, CB_NOT_MASKED) < 0))
 		return -1;
-	if (!msgpack_zone_push_finalizer(b->own->zone, free, b->ids.data))
-		abort();
-	if (cb_array_init(&b->mask, CB_I32, 2, dim) < 0)
-		return -1;
-	if (!msgpack_zone_push_finalizer(b->own->zone, free, b->mask.data))
-		abort();
-	ids = b->ids.data;
-	mask = b->mask.data;
-	for (i = 0; i < (int64_t)b->N * b->L; i++)
-		ids[i] = f->pad_id;
 	for (i = 0; i < b->B; i++) {
-		n = g[i].ids.dim[1];
-		for (k = 0; k < g[i].ids.dim[0]; k++, row++) {
-			memcpy(ids + row * b->L, (int32_t *)g[i].ids.data +
-			    k * n, (size_t)n * 4);
-			memcpy(mask + row * b->L, (int32_t *)g[i].mask.data +
-			    k * n, (size_t)n * 4);
-		}
+		copy_rows(&b->ids, row, &g[i].ids);
+		copy_rows(&b->mask, row, &g[i].mask);
+		if (g[i].mlm_labels.data != NULL)
+			copy_rows(&b->mlm_labels, row, &g[i].mlm_labels);
+		row += g[i].ids.dim[0];
 	}
 	return 0;
 }

@@ -78,6 +78,11 @@ cb_feed_open(struct cb_feed **out, int fd, const char *name,
 		f->classes = (int)answers->via.array.size;
 	f->pad_id = f->o.vocab != NULL ?
 	    cb_vocab_special(f->o.vocab, CB_PAD) : pad_of(h);
+	if (f->o.mask && cb_masking_init(&f->masking,
+	    cb_reader_header(f->r), -1, -1) < 0) {
+		cb_fail_at("%s", name);
+		goto done;
+	}
 	f->vocab = f->o.vocab;
 	f->foreign = is_foreign(h, f->vocab);
 	*out = f;

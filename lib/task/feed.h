@@ -18,7 +18,7 @@ struct group {
 	struct cb_msg **pictures;
 	int64_t n, room, bytes;
 	int K, T;		/* 0: not looked over yet */
-	struct cb_array ids, mask;
+	struct cb_array ids, mask, mlm_labels;	/* the last may have no data */
 	char *bad;		/* why it cannot be used; NULL: it can */
 	bool marked;		/* the upstream said so */
 };
@@ -34,6 +34,7 @@ struct cb_feed {
 	int pad_id;
 	struct cb_vocab *own;	/* the header's, once it is needed */
 	const struct cb_vocab *vocab;
+	struct cb_masking masking;
 	bool foreign;		/* the header's is not options.vocab */
 	int K, T;		/* of the first good group; 0: none yet */
 	int64_t seq;		/* of the next batch made here */

@@ -246,6 +246,24 @@ check_options(struct cb_feed *f, const struct group *g)
 	return 0;
 }
 
+/* What the masked words were, if any are. */
+static int
+take_masked(const struct cb_feed *f, struct group *g)
+{
+	const msgpack_object *v = cb_map_get(g->map, "mlm_labels");
+	const struct cb_array *a = &g->mlm_labels;
+
+	if (v == NULL || v->type == MSGPACK_OBJECT_NIL)
+		return 0;
+	if (cb_map_array(g->map, "mlm_labels", &g->mlm_labels) < 0)
+		return cb_fail_at("%s: group %lld", f->name,
+		    (long long)g->seq);
+	return a->type == CB_I32 && a->rank == 2 &&
+	    a->dim[0] == g->ids.dim[0] && a->dim[1] == g->ids.dim[1] ? 0 :
+	    cb_fail(CB_EFORMAT, "%s: group %lld: mlm_labels are not of the "
+	    "shape of ids", f->name, (long long)g->seq);
+}
+
 /* Tokenises if nobody has; -1 ends the feed. */
 static int
 take_ids(struct cb_feed *f, struct group *g)
@@ -261,7 +279,8 @@ take_ids(struct cb_feed *f, struct group *g)
 				    "and no vocabulary is at hand", f->name);
 			f->vocab = f->own;
 		}
-		if (cb_text_group(f->vocab, g->m, max_len) < 0)
+		if (cb_text_group(f->vocab, g->m, max_len) < 0 ||
+		    cb_text_mask(f->vocab, g->m, &f->masking) < 0)
 			return cb_fail_at("%s", f->name);
 		g->map = cb_map_get(&g->m->root, "group");
 	} else if (feed_check_ids(f) < 0) {
@@ -277,7 +296,7 @@ take_ids(struct cb_feed *f, struct group *g)
 	    group_examples(g) == NULL || group_examples(g)->via.array.size == 0)
 		return cb_fail(CB_EFORMAT, "%s: group %lld: ids and mask are "
 		    "not i32 [n,L]", f->name, (long long)g->seq);
-	return check_options(f, g);
+	return take_masked(f, g) < 0 ? -1 : check_options(f, g);
 }
 
 /* 1: good; 0: bad, dealt with; -1: the feed ends. */

@@ -21,6 +21,21 @@ small_int(const msgpack_object *map, const char *key, int *out)
 	return 0;
 }
 
+/* What the masked words were, if any are. */
+static int
+read_masked(struct cb_batch *b, const msgpack_object *map)
+{
+	const struct cb_array *a = &b->mlm_labels;
+
+	if (cb_map_get(map, "mlm_labels") == NULL)
+		return 0;
+	if (cb_map_array(map, "mlm_labels", &b->mlm_labels) < 0)
+		return -1;
+	return a->type == CB_I32 && a->rank == 2 && a->dim[0] == b->N &&
+	    a->dim[1] == b->L ? 0 : cb_fail(CB_EFORMAT,
+	    "mlm_labels are not of the shape of ids");
+}
+
 static int
 read_rows(struct cb_feed *f, struct cb_batch *b, const msgpack_object *map)
 {
@@ -37,6 +52,8 @@ read_rows(struct cb_feed *f, struct cb_batch *b, const msgpack_object *map)
 		return cb_fail(CB_EFORMAT, "ids and mask are not i32 [N,L]");
 	b->N = (int)a->dim[0];
 	b->L = (int)a->dim[1];
+	if (read_masked(b, map) < 0)
+		return -1;
 	if (e == NULL || e->type != MSGPACK_OBJECT_ARRAY ||
 	    e->via.array.size == 0 ||
 	    b->N % (int64_t)e->via.array.size != 0)

@@ -74,6 +74,8 @@ struct cb_batch {
 	int	 B, K, T, N, L;
 	struct cb_batch_medium *media;	/* [B] */
 	struct cb_array ids, mask;	/* i32 [N,L] */
+	struct cb_array mlm_labels;	/* i32 [N,L], CB_NOT_MASKED where no
+					 * word is masked; no data: none is */
 	/*
 	 * i32 [examples], -1: none; or f32 [examples,C] (vqa); no data where
 	 * no example has a label.
@@ -99,6 +101,7 @@ struct cb_feed_options {
 	bool	 need_labels;	/* an example without label is an error */
 	int	 max_len;	/* cut texts that have no ids yet; 0: 20 */
 	bool	 pad;		/* all rows max_len long, not as the longest */
+	bool	 mask;		/* of captions that have no ids yet: mask words */
 	/* Questions asked of groups that have no texts; or NULL. */
 	const struct cb_strs *texts;
 	/* Vocabulary for texts without ids; borrowed.  NULL: the header's.

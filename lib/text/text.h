@@ -116,4 +116,27 @@ int	cb_text_ids(struct cb_ids *out, const struct cb_vocab *v,
  */
 int	cb_text_group(const struct cb_vocab *v, struct cb_msg *m, int max_len);
 
+/* ---- masked words: mask.c -------------------------------------------------- */
+
+#define CB_NOT_MASKED (-100)	/* in mlm_labels, as in the original */
+
+struct cb_masking {
+	double	 share;		/* chance of a token to be chosen; 0: none */
+	uint64_t seed;
+};
+
+/* share < 0: 0.15 where the header's task is "captions", else 0; seed < 0: the
+ * header's. */
+int	cb_masking_init(struct cb_masking *k, struct cb_msg *header,
+	    double share, int64_t seed);
+
+/*
+ * Masks words of a group that has been through cb_text_group(): its "ids" change
+ * and "mlm_labels", i32 [n,L], has the ids that were there, CB_NOT_MASKED
+ * for tokens that were not chosen.  Which are depends on the seed and the
+ * group's "epoch" and "seq" alone.  Without a share, labels that were there go.
+ */
+int	cb_text_mask(const struct cb_vocab *v, struct cb_msg *m,
+	    const struct cb_masking *k);
+
 #endif
