@@ -57,7 +57,7 @@ run(struct cb_scorer *s)
 	    .groups = media > 0 ? media : c->val_batch_size,
 	    .stop = cb_choice("--on-error", on_error, "skip", "stop"),
 	    .max_len = c->max_txt_len, .vocab = cb_scorer_vocab(s),
-	    .texts = &texts };
+	    .texts = &texts, .mask = cb_scorer_masks(s) };
 	struct cb_feed *feed;
 	int64_t lost, rows = 0;
 	int rc;

@@ -56,10 +56,9 @@ same m m2 'ids may be texts'
 sed 's/71/70/' v.jsonl >v3.jsonl; cb-eval v3.jsonl p.jsonl >m 2>err; s=$?
 is "$s $(cat err)" '1 cb-eval: v3.jsonl:2: the id 70 is that of line 1 too' \
     'a repeated id'
-echo '{"caption": "c", "coco_id": "x"}' >c.jsonl
-cb-eval c.jsonl p.jsonl >m 2>err; s=$?
-[ $s -eq 1 ] && grep -q 'captions: no metric for this task' err
-ok $? 'a task without metric'
+cb-eval -t juggling v.jsonl p.jsonl >m 2>err; s=$?
+[ $s -eq 1 ] && grep -q 'juggling: no such task' err
+ok $? 'a task that is none'
 cb-eval >m 2>err; is $? 2 'without operands'
 cb-eval - - >m 2>err; is $? 2 'both from stdin'
 cb-eval o.jsonl gone.jsonl >m 2>err

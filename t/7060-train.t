@@ -74,7 +74,7 @@ is "$? $(cat err)" '1 cb-train: gone.json: No such file or directory' \
 train t -s num_labels=2 <batches.cb; is $? 1 'fewer classes than answers'
 like err 'num_labels is 2, but the stream has 3' '... are refused'
 train t -s task=juggling <batches.cb; is $? 1 'a task that is not built'
-like err '"juggling" cannot be trained yet' '... is refused'
+like err '"juggling" cannot be trained: ' '... is refused'
 is "$(ls -d t 2>&1 | grep -c cannot)" 1 'before anything is written'
 train t --on-error perhaps <batches.cb; is $? 2 'a wrong word'
 train t batches.cb </dev/null; is $? 2 'an operand'

@@ -364,6 +364,76 @@ test_scores(struct cb_engine *e)
 	cb_model_free(m);
 }
 
+struct right {
+	int words, right;
+};
+
+/* Looks at the scores of all words of the texts: is the label's the highest? */
+static void
+look(void *arg, const char *name, const float *x, int rank, const int64_t *dim)
+{
+	struct right *r = arg;
+	int64_t i, v, row = 0;
+	bool most;
+
+	if (strcmp(name, "mlm_scores") != 0 || rank != 2)
+		return;
+	for (i = 0; i < 7 * L; i++) {
+		if (!mask[i])
+			continue;
+		most = true;
+		for (v = 0; v < dim[1]; v++)
+			most &= masked[i] < 0 || x[row * dim[1] + v] <=
+			    x[row * dim[1] + masked[i]];
+		r->words += masked[i] >= 0;
+		r->right += masked[i] >= 0 && most;
+		row++;
+	}
+}
+
+/* Learns one batch until some words are told, and counts them twice. */
+static void
+test_tally(struct cb_engine *e)
+{
+	struct cb_model_config c = with_head(CB_HEAD_PRETRAIN);
+	struct cb_inputs in = inputs_for(&c);
+	struct cb_model *m = make_model(e, &c);
+	struct right r = { 0 };
+	float *w = cb_model_weights(m), *g, loss, scores[7 * 2];
+	struct cb_tally t, parts;
+	int64_t i;
+	int step, match = 0;
+
+	for (step = 0; step < 12; step++) {
+		free(gradients(m, &in, 0, 0, &loss));
+		g = cb_model_grads(m);
+		for (i = 0; i < cb_model_trainable(m); i++)
+			w[i] -= 0.1f * g[i];
+		cb_model_pack(m, true);
+	}
+	free(gradients(m, &in, 1, 0, &loss));
+	parts = cb_model_tally(m);
+	cb_model_tap(m, look, &r);
+	free(gradients(m, &in, 0, 0, &loss));
+	cb_model_tap(m, NULL, NULL);
+	t = cb_model_tally(m);
+	ok(t.words == r.words && t.told == r.right && r.right > 0 &&
+	    r.right < r.words, "words told rightly: %d of %d", r.right,
+	    r.words);
+	if (cb_model_score(m, &in, scores, NULL) < 0)
+		abort();
+	for (i = 0; i < 7; i++)
+		match += (scores[2 * i + 1] > scores[2 * i]) == belongs[i];
+	ok(t.texts == 7 && t.matched == match, "and matches: %d of 7", match);
+	ok(t.positions == 7 * L && fabs(t.mlm_loss / (double)t.positions +
+	    t.itm_loss / 7 - (double)loss) < 1e-5, "the two losses make one");
+	ok(parts.words == t.words && parts.told == t.told &&
+	    parts.texts == 7 && parts.matched == t.matched &&
+	    fabs(parts.mlm_loss - t.mlm_loss) < 1e-4 * t.mlm_loss,
+	    "parts count the same");
+	cb_model_free(m);
+}
+
 static void
 test_refusals(struct cb_engine *e)
 {
@@ -437,7 +507,7 @@ main(void)
 
 	if (cb_engine_open(&e, "cpu", 0) < 0)
 		abort();
-	plan(32);
+	plan(36);
 	make_inputs();
 	test_parts(e, c, "mean");
 	c.agg = CB_AGG_LSE;
@@ -455,6 +525,7 @@ main(void)
 	test_threads(config());
 	test_calibrate(e);
 	test_scores(e);
+	test_tally(e);
 	test_refusals(e);
 	test_frozen(e);
 	e->free(e);

@@ -138,6 +138,9 @@ struct head_kind {
 	    const struct cb_inputs *in);
 	struct cb_elem *(*tokens)(struct cb_model *m,
 	    const struct cb_inputs *in, float share, float *loss);
+	/* Counts a part of a training run into m->tally, behind sync().
+	 * NULL: nothing to count. */
+	void	(*count)(struct cb_model *m, const struct cb_inputs *in);
 	bool	 whole;		/* learns from statistics of all rows of a
 				 * batch, two at least: no parts */
 };
@@ -159,6 +162,8 @@ struct mlm {
 	struct norm norm;
 	int	 n;			/* labelled tokens of the last run */
 	float	*each;			/* [n] */
+	int32_t	*told;			/* [n], host: the most probable words */
+	int	 right;			/* of these */
 };
 
 struct head {
@@ -201,6 +206,7 @@ struct cb_model {
 		int64_t	 neach;
 		int	 K, N;
 	} last;
+	struct cb_tally tally;
 };
 
 /* params.c */

@@ -39,6 +39,7 @@ mlm_clear(struct cb_model *m)
 {
 	linear_clear(m, m->head.mlm.transform.plan);
 	linear_clear(m, m->head.mlm.decoder);
+	free(m->head.mlm.told);
 }
 
 void
@@ -157,6 +158,35 @@ back(struct cb_model *m, const struct pass *p, const struct picks *on,
 	e->rows_bwd(e, dlast, m->bert.T, NULL, 0, dx, on->row, n, D, &none);
 }
 
+/* The most probable word for each of n tokens, the first of equals. */
+static void
+tell(struct cb_model *m, const struct cb_elem *scores, const struct picks *on,
+    const struct cb_inputs *in)
+{
+	struct mlm *h = &m->head.mlm;
+	int64_t V = m->c.vocab, NL = (int64_t)in->N * in->L, i, v;
+	float *x = malloc(sizeof(*x) * on->n * V), *row;
+	int k = 0, best;
+
+	free(h->told);
+	h->told = malloc(sizeof(*h->told) * on->n);
+	if (x == NULL || h->told == NULL)
+		abort();
+	m->e->get_elem(m->e, x, scores, on->n * V);
+	m->e->sync(m->e);
+	h->right = 0;
+	for (i = 0; i < NL; i++) {
+		if (in->mlm_labels[i] < 0)
+			continue;
+		row = x + k * V;
+		for (v = 1, best = 0; v < V; v++)
+			best = row[v] > row[best] ? (int)v : best;
+		h->told[k++] = best;
+		h->right += best == in->mlm_labels[i];
+	}
+	free(x);
+}
+
 /* Scores of all tokens of the texts, packed [Tt,V], for whoever looks. */
 static void
 show(struct cb_model *m, const struct cb_inputs *in)
@@ -206,6 +236,7 @@ mlm_learn(struct cb_model *m, const struct cb_inputs *in, float share,
 		dscores = take(m, (int64_t)on.n * m->c.vocab);
 	e->loss(e, total, h->each, dscores, p.scores, on.label, &l);
 	e->get(e, loss, total, sizeof(*loss));
+	tell(m, p.scores, &on, in);
 	if (m->training)
 		back(m, &p, &on, dscores, dlast);
 	arena_release(&m->arena, mark);

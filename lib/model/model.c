@@ -262,6 +262,8 @@ run_part(struct cb_model *m, const struct cb_inputs *in, float share,
 	cnn_backward(m, d);
 	rc = e->sync(e);
 	*loss += tokens;
+	if (rc == 0 && head->count != NULL)
+		head->count(m, in);
 	return rc;
 }
 
@@ -304,6 +306,7 @@ cb_model_train(struct cb_model *m, const struct cb_inputs *in, uint64_t seed,
 	m->seed = seed;
 	m->step = step;
 	m->part = 0;
+	m->tally = (struct cb_tally){ 0 };
 	*loss = 0;
 	for (at = 0; at < in->B; at += part.B, m->part++) {
 		part.B = in->B - at < n ? in->B - at : n;
@@ -354,14 +357,34 @@ cb_model_last(struct cb_model *m, float *each, float *scores,
 }
 
 int
-cb_model_last_mlm(struct cb_model *m, float *each)
+cb_model_last_mlm(struct cb_model *m, float *each, int32_t *told)
 {
 	int n = m->head.mlm.n;
 
+	if (told != NULL && n > 0)
+		memcpy(told, m->head.mlm.told, n * sizeof(*told));
 	if (each != NULL && n > 0)
 		m->e->get(m->e, each, m->head.mlm.each, n * sizeof(*each));
 	m->e->sync(m->e);
 	return n;
+}
+
+struct cb_tally
+cb_model_tally(const struct cb_model *m)
+{
+	return m->tally;
+}
+
+void
+cb_tally_add(struct cb_tally *to, struct cb_tally more)
+{
+	to->texts += more.texts;
+	to->matched += more.matched;
+	to->itm_loss += more.itm_loss;
+	to->positions += more.positions;
+	to->words += more.words;
+	to->told += more.told;
+	to->mlm_loss += more.mlm_loss;
 }
 
 static int

@@ -151,10 +151,23 @@ void	cb_model_zero_grads(struct cb_model *m);
 void	cb_model_last(struct cb_model *m, float *each, float *scores,
 	    float *clip_scores, float *dclip);
 
-/* The masked words of pretraining in the last run, also of cb_model_score():
- * their number; each: their losses in the order of (text, position), host, NULL:
- * not wanted. */
-int	cb_model_last_mlm(struct cb_model *m, float *each);
+/* The masked words of pretraining in the last run (its last part), also of
+ * cb_model_score(): their number; each: their losses in the order of (text,
+ * position), and told: the most probable word for each; host, NULL: not wanted. */
+int	cb_model_last_mlm(struct cb_model *m, float *each, int32_t *told);
+
+/* The two tasks of pretraining in a run of cb_model_train(), all parts. */
+struct cb_tally {
+	int64_t	 texts, matched;	/* matched: taken for what they are */
+	double	 itm_loss;		/* sum over the texts */
+	int64_t	 positions;		/* N*L: what the loss is divided by */
+	int64_t	 words, told;		/* masked; told rightly */
+	double	 mlm_loss;		/* sum over the words */
+};
+
+/* All zero where the head is another. */
+struct cb_tally cb_model_tally(const struct cb_model *m);
+void	cb_tally_add(struct cb_tally *to, struct cb_tally more);
 
 /* Sets the statistics of every norm of the CNN from these pictures, layer by
  * layer, so that training from scratch starts with unit variances.  Packs. */

@@ -20,6 +20,8 @@ static const struct convention conventions[] = {
 	    { "options" }, "options", "qid", LABEL_INDEX },
 	{ "vqa", { "image_id", "media" },
 	    { "question" }, "labels", "question_id", LABEL_SCORES },
+	{ "count", { "gif_name", "video_id", "media" },
+	    { "question" }, "answer", "question_id", LABEL_COUNT },
 	{ "open_qa", { "gif_name", "video_id", "image_id", "media" },
 	    { "question" }, "answer", "question_id", LABEL_NAME },
 	{ "retrieval", { "clip_name", "media" },
@@ -37,7 +39,7 @@ convention_named(const char *task)
 		if (strcmp(conventions[i].task, task) == 0)
 			return &conventions[i];
 	cb_fail(CB_EUSAGE, "%s: no such task; there are mc_qa, caption_mc, "
-	    "vqa, open_qa, retrieval, captions", task);
+	    "vqa, count, open_qa, retrieval, captions", task);
 	return NULL;
 }
 
@@ -70,6 +72,9 @@ guess(const json_t *line)
 			c = &conventions[i];
 			if (medium_of(c, line) == NULL || (pass == 0 &&
 			    json_object_get(line, c->mark) == NULL))
+				continue;
+			if (c->label == LABEL_COUNT && !json_is_integer(
+			    json_object_get(line, c->mark)))
 				continue;
 			for (k = 0; c->needs[k] != NULL; k++)
 				if (json_object_get(line, c->needs[k]) == NULL)
@@ -220,6 +225,13 @@ check_label(struct annotation *a, const json_t *line)
 			return cb_fail(CB_EFORMAT, "key \"answer\" is not a "
 			    "text");
 		count_answer(a, json_string_value(v));
+		return 0;
+	case LABEL_COUNT:
+		v = json_object_get(line, "answer");
+		if (v != NULL && (annotation_option(v) < 1 ||
+		    annotation_option(v) > CB_COUNT_MAX))
+			return cb_fail(CB_EFORMAT, "key \"answer\" is not a "
+			    "number from 1 to %d", CB_COUNT_MAX);
 		return 0;
 	case LABEL_INDEX:
 		v = json_object_get(line, "answer");

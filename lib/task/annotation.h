@@ -12,6 +12,7 @@ enum label_kind {
 	LABEL_NONE,
 	LABEL_SCORES,	/* "labels": {answer: score} */
 	LABEL_NAME,	/* "answer": its name */
+	LABEL_COUNT,	/* "answer": from 1 to 10, a number or digits */
 	LABEL_INDEX,	/* "answer": which of the options, a number or digits */
 };
 

@@ -3,6 +3,7 @@
  * and filled up to one length, their examples in one list, the labels of these
  * as one array.  Pictures are not copied: the batch takes the messages over.
  */
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -10,14 +11,19 @@
 
 /* ---- labels ------------------------------------------------------------- */
 
-enum label_form { FORM_NONE, FORM_INDEX, FORM_SCORES };
+enum label_form { FORM_NONE, FORM_INDEX, FORM_NUMBER, FORM_SCORES };
 
 static enum label_form
 form_of(const msgpack_object *ex)
 {
+	const msgpack_object *v;
+
 	if (cb_map_get(ex, "labels") != NULL)
 		return FORM_SCORES;
-	return cb_map_get(ex, "label") != NULL ? FORM_INDEX : FORM_NONE;
+	if ((v = cb_map_get(ex, "label")) == NULL)
+		return FORM_NONE;
+	return v->type == MSGPACK_OBJECT_FLOAT32 ||
+	    v->type == MSGPACK_OBJECT_FLOAT64 ? FORM_NUMBER : FORM_INDEX;
 }
 
 /* [[label, score], ...] into a row of C zeros. */
@@ -61,6 +67,26 @@ fill_index(struct cb_feed *f, int32_t *to, const msgpack_object *ex)
 	return 0;
 }
 
+/* One label of a form, to where it belongs in the batch. */
+static int
+fill_label(struct cb_feed *f, struct cb_batch *b, enum label_form form,
+    const msgpack_object *ex, int64_t i)
+{
+	float *real = b->labels.data;
+
+	switch (form) {
+	case FORM_INDEX:
+		return fill_index(f, (int32_t *)b->labels.data + i, ex);
+	case FORM_NUMBER:
+		real[i] = form_of(ex) != FORM_NUMBER ? NAN :
+		    (float)cb_map_get(ex, "label")->via.f64;
+		return 0;
+	default:
+		return form_of(ex) != FORM_SCORES ? 0 :
+		    fill_scores(f, real + i * f->classes, ex);
+	}
+}
+
 static int
 fill_labels(struct cb_feed *f, struct cb_batch *b)
 {
@@ -83,20 +109,16 @@ fill_labels(struct cb_feed *f, struct cb_batch *b)
 	if (form == FORM_SCORES && f->classes == 0)
 		return cb_fail(CB_EFORMAT, "%s: labels without answers in the "
 		    "header", f->name);
-	if (cb_array_init(&b->labels, form == FORM_SCORES ? CB_F32 : CB_I32,
+	if (cb_array_init(&b->labels, form == FORM_INDEX ? CB_I32 : CB_F32,
 	    form == FORM_SCORES ? 2 : 1, dim) < 0)
 		return -1;
 	/* Freed with the batch's own message. */
 	if (!msgpack_zone_push_finalizer(b->own->zone, free, b->labels.data))
 		abort();
-	for (i = 0; i < n; i++) {
-		if (form == FORM_INDEX ? fill_index(f,
-		    (int32_t *)b->labels.data + i, &ex[i]) < 0 :
-		    form_of(&ex[i]) == FORM_SCORES && fill_scores(f,
-		    (float *)b->labels.data + i * f->classes, &ex[i]) < 0)
+	for (i = 0; i < n; i++)
+		if (fill_label(f, b, form, &ex[i], i) < 0)
 			return cb_fail_at("%s: batch %lld", f->name,
 			    (long long)b->seq);
-	}
 	return 0;
 }
 

@@ -155,13 +155,13 @@ see_line(void *arg, struct annotation *a, const json_t *line)
 		return 0;
 	if (a->kind->label == LABEL_INDEX)
 		return check_options(l, line);
-	v = json_object_get(line, a->kind->label == LABEL_NAME ? "answer" :
-	    "labels");
+	v = json_object_get(line, a->kind->label == LABEL_SCORES ? "labels" :
+	    "answer");
 	if (v == NULL)
 		return l->o.eval ? 0 : cb_fail(CB_EFORMAT, "key \"%s\" is "
 		    "missing, which training needs", a->kind->label ==
-		    LABEL_NAME ? "answer" : "labels");
-	if (l->labels == NULL)
+		    LABEL_SCORES ? "labels" : "answer");
+	if (l->labels == NULL || a->kind->label == LABEL_COUNT)
 		return 0;			/* they will be made */
 	if (a->kind->label == LABEL_NAME)
 		return check_answer(l, json_string_value(v));
@@ -374,6 +374,11 @@ add_label(const struct cb_list *l, json_t *to, const json_t *line, bool match)
 		if (v != NULL)
 			json_object_set_new(to, "label",
 			    json_integer(annotation_option(v)));
+		break;
+	case LABEL_COUNT:
+		if (v != NULL)
+			json_object_set_new(to, "label",
+			    json_real((double)annotation_option(v)));
 		break;
 	case LABEL_NONE:
 		json_object_set_new(to, "label", json_integer(match));

@@ -2,7 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "task/annotation.h"
+#include "task/metric.h"
 
 /*
  * Sum by halves: less rounding than one by one, and in the very order of numpy,
@@ -82,15 +82,17 @@ answer_of(const json_t *row, const json_t *answers)
 	return json_string_value(v);
 }
 
+/* Is the answer a number: of an option, or how often? */
 static bool
-has_options(const char *task)
+has_numbers(const char *task)
 {
-	return strcmp(task, "mc_qa") == 0 || strcmp(task, "caption_mc") == 0;
+	return strcmp(task, "mc_qa") == 0 || strcmp(task, "caption_mc") == 0 ||
+	    strcmp(task, "count") == 0;
 }
 
-/* 1 where both name the same option. */
+/* 1 where both name the same number. */
 static double
-score_option(const json_t *question, const json_t *prediction)
+score_number(const json_t *question, const json_t *prediction)
 {
 	int64_t a = annotation_option(json_object_get(question, "answer"));
 	int64_t b = annotation_option(json_object_get(prediction, "answer"));
@@ -113,9 +115,10 @@ score(const char *task, const json_t *question, const char *answer)
 	return json_is_string(v) && strcmp(json_string_value(v), answer) == 0;
 }
 
-/* Fills x with the scores and seen with 1 where there was a prediction. */
+/* Fills x with the scores and told with the numbers that were predicted, 0 for
+ * another prediction and -1 where there is none. */
 static int
-score_all(double *x, char *seen, const char *task, const json_t *annotations,
+score_all(double *x, int64_t *told, const char *task, const json_t *annotations,
     const json_t *predictions, const json_t *answers)
 {
 	static const char *const keys[] = { "question_id", "qid", "id", NULL };
@@ -135,11 +138,12 @@ score_all(double *x, char *seen, const char *task, const json_t *annotations,
 		if (rc < 0)
 			break;
 		k = (size_t)json_integer_value(at);
-		x[k] = has_options(task) ?
-		    score_option(json_array_get(annotations, k), row) :
+		x[k] = has_numbers(task) ?
+		    score_number(json_array_get(annotations, k), row) :
 		    score(task, json_array_get(annotations, k),
 		    answer_of(row, answers));
-		seen[k] = 1;
+		told[k] = strcmp(task, "count") == 0 ? annotation_option(
+		    json_object_get(row, "answer")) : 0;
 	}
 	json_decref(index);
 	return rc;
@@ -242,7 +246,7 @@ put_constant(json_t *out, const char *task, const json_t *annotations)
 			continue;
 		}
 		s = json_object_get(row, "answer");
-		if (has_options(task) && annotation_option(s) >= 0) {
+		if (has_numbers(task) && annotation_option(s) >= 0) {
 			name = cb_strf("%lld", (long long)annotation_option(s));
 			add_score(total, name, 1);
 			free(name);
@@ -285,20 +289,22 @@ cb_metrics(json_t **out, const char *task, const json_t *annotations,
 	size_t n = json_array_size(annotations), i;
 	json_t *result = json_object();
 	double *x = calloc(n + 1, sizeof(*x));
-	char *seen = calloc(n + 1, 1);
+	int64_t *told = calloc(n + 1, sizeof(*told));
 	json_int_t missing = 0;
 	int rc = -1;
 
 	if (strcmp(task, "vqa") != 0 && strcmp(task, "open_qa") != 0 &&
-	    !has_options(task)) {
+	    !has_numbers(task)) {
 		cb_fail(CB_EUSAGE, "%s: no metric for this task", task);
 		goto done;
 	}
-	if (x == NULL || seen == NULL || n == 0) {
+	if (x == NULL || told == NULL || n == 0) {
 		cb_fail(n == 0 ? CB_EFORMAT : CB_ENOMEM, "no questions");
 		goto done;
 	}
-	if (score_all(x, seen, task, annotations, predictions, answers) < 0)
+	for (i = 0; i < n; i++)
+		told[i] = -1;
+	if (score_all(x, told, task, annotations, predictions, answers) < 0)
 		goto done;
 	json_object_set_new(result, "overall_acc",
 	    json_real(sum(x, (int64_t)n) / (double)n));
@@ -306,8 +312,10 @@ cb_metrics(json_t **out, const char *task, const json_t *annotations,
 		goto done;
 	if (strcmp(task, "caption_mc") == 0)
 		put_percentage(result);
+	if (strcmp(task, "count") == 0)
+		metric_squares(result, annotations, told);
 	for (i = 0; i < n; i++)
-		missing += !seen[i];
+		missing += told[i] < 0;
 	json_object_set_new(result, "questions", json_integer((json_int_t)n));
 	json_object_set_new(result, "missing", json_integer(missing));
 	put_constant(result, task, annotations);
@@ -316,7 +324,7 @@ cb_metrics(json_t **out, const char *task, const json_t *annotations,
 done:
 	json_decref(result);
 	free(x);
-	free(seen);
+	free(told);
 	return rc;
 }
 
@@ -363,11 +371,8 @@ keep_line(void *arg, struct annotation *a, const json_t *line)
 	    cb_fail(CB_ENOMEM, "annotations");
 }
 
-typedef int take_line(void *arg, json_t *line);
-
-/* Gives every prediction to take; a message says where. */
-static int
-read_predictions(const char *path, take_line *take, void *arg)
+int
+metric_read(const char *path, metric_take *take, void *arg)
 {
 	struct cb_jsonl *r;
 	json_t *line;
@@ -404,7 +409,7 @@ accuracies(json_t **out, const struct annotation *a, const json_t *questions,
 	json_t *rows = json_array(), *raw;
 	int rc = -1;
 
-	if (read_predictions(predictions, take_answer, rows) < 0)
+	if (metric_read(predictions, take_answer, rows) < 0)
 		goto done;
 	if (a->repeated != NULL) {
 		cb_fail(CB_EFORMAT, "%s", a->repeated);
@@ -484,7 +489,7 @@ recalls(json_t **out, const struct annotation *a, const json_t *questions,
 		if (rc < 0)
 			break;
 	}
-	if (rc == 0 && (rc = read_predictions(predictions, take_pair, p)) == 0)
+	if (rc == 0 && (rc = metric_read(predictions, take_pair, p)) == 0)
 		rc = cb_pairs_metrics(out, p);
 	cb_pairs_free(p);
 	return rc;
@@ -502,9 +507,13 @@ cb_metrics_files(json_t **out, const char *task, const char *annotations,
 		goto done;
 	if (annotation_open(&a, annotations, task, keep_line, questions) < 0)
 		goto done;
-	rc = strcmp(a->kind->task, "retrieval") == 0 ?
-	    recalls(out, a, questions, predictions, original) :
-	    accuracies(out, a, questions, predictions, names, original);
+	if (strcmp(a->kind->task, "captions") == 0)
+		rc = metric_captions(out, a, predictions);
+	else
+		rc = strcmp(a->kind->task, "retrieval") == 0 ?
+		    recalls(out, a, questions, predictions, original) :
+		    accuracies(out, a, questions, predictions, names,
+		    original);
 done:
 	annotation_close(a);
 	json_decref(questions);

@@ -66,10 +66,10 @@ read_rows(struct cb_feed *f, struct cb_batch *b, const msgpack_object *map)
 	if (cb_map_array(map, "labels", &b->labels) < 0)
 		return -1;
 	if (c->rank < 1 || c->dim[0] != (int64_t)e->via.array.size ||
-	    !((c->type == CB_I32 && c->rank == 1) ||
+	    !(((c->type == CB_I32 || c->type == CB_F32) && c->rank == 1) ||
 	    (c->type == CB_F32 && c->rank == 2 && c->dim[1] == f->classes)))
-		return cb_fail(CB_EFORMAT, "labels are neither i32 [N] nor "
-		    "f32 [N,%d]", f->classes);
+		return cb_fail(CB_EFORMAT, "labels are neither i32 nor f32 "
+		    "[N], nor f32 [N,%d]", f->classes);
 	return 0;
 }
 

@@ -71,6 +71,9 @@ static const struct row keys[] = {
 	    NULL, aggs },
 	{ "max_n_example_per_group", INT, AT(max_n_example_per_group), 0, 1,
 	    1e6, "2", NULL, NULL },
+	{ "itm_neg_size", INT, AT(itm_neg_size), 0, 0, 1e6, "1", NULL, NULL },
+	{ "itm_neg_prob", REAL, AT(itm_neg_prob), 0, 0, 1, "0.5", NULL,
+	    NULL },
 	{ "train_batch_size", INT, AT(train_batch_size), 0, 1, 1e6, "128",
 	    "16", NULL },
 	{ "val_batch_size", INT, AT(val_batch_size), 0, 1, 1e6, "128", "16",
@@ -108,6 +111,8 @@ static const struct row keys[] = {
 	{ "warmup_ratio", REAL, AT(warmup_ratio), 0, 0, 1, "0.1", NULL, NULL },
 	{ "grad_norm", REAL, AT(grad_norm), 0, -1, BIG, "2", "5", NULL },
 	{ "freeze_cnn", BOOL, AT(freeze_cnn), 0, 0, 0, "0", NULL, NULL },
+	{ "pixel_random_sampling_size", INT, AT(pixel_random_sampling_size),
+	    0, 0, 1e6, "0", NULL, NULL },
 	{ "init_stats", INT, AT(init_stats), 0, 0, 1e6, "0", "64", NULL },
 	{ "augment_shift", INT, AT(augment_shift), 0, 0, 4096, "0", NULL,
 	    NULL },
@@ -174,12 +179,12 @@ static const struct row model_keys[] = {
 static const char *const unused[] = {
 	"train_datasets", "val_datasets", "output_dir", "tokenizer_dir",
 	"num_valid", "min_valid_steps", "save_steps_ratio",
-	"random_sample_clips", "pixel_random_sampling_size",
+	"random_sample_clips",
 	"debug", "data_ratio", "n_workers", "pin_mem", "fp16",
 	"detectron2_model_cfg", "cnn_optim", "cnn_sgd_momentum", "classifier",
 	"cls_hidden_scale", "do_inference", "inference_model_step",
 	"inference_split", "inference_txt_db", "inference_img_db",
-	"inference_batch_size", "itm_neg_prob", "itm_neg_size", "use_itm",
+	"inference_batch_size", "use_itm",
 	"use_mlm", "eval_retrieval_batch_size", NULL
 };
 static const char *const model_unused[] = {

@@ -53,6 +53,8 @@ struct cb_settings {
 	int	 train_n_clips, inference_n_clips;
 	enum cb_set_agg score_agg_func;
 	int	 max_n_example_per_group;
+	int	 itm_neg_size;		/* retrieval: mismatches of a text */
+	double	 itm_neg_prob;		/* captions: chance of a mismatch */
 	/* training */
 	int	 train_batch_size, val_batch_size, gradient_accumulation_steps;
 	double	 num_train_epochs;
@@ -71,6 +73,7 @@ struct cb_settings {
 	double	 warmup_ratio;
 	double	 grad_norm;		/* -1: no clipping */
 	bool	 freeze_cnn;
+	int	 pixel_random_sampling_size;	/* cells kept; 0: all */
 	/* Ours, for training from scratch.  cb-batch does the augmenting: the
 	 * pipelines take its options from here. */
 	int	 init_stats;		/* pictures that set the norms; 0: none */

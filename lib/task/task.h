@@ -10,6 +10,9 @@
 #include "stream/stream.h"
 #include "text/text.h"
 
+/* What the answers to questions of how often are limited to, from 1. */
+#define CB_COUNT_MAX 10
+
 /* ---- groups from annotations: list.c, annotation.c ---------------------- */
 
 struct cb_list_options {
@@ -77,8 +80,8 @@ struct cb_batch {
 	struct cb_array mlm_labels;	/* i32 [N,L], CB_NOT_MASKED where no
 					 * word is masked; no data: none is */
 	/*
-	 * i32 [examples], -1: none; or f32 [examples,C] (vqa); no data where
-	 * no example has a label.
+	 * i32 [examples], -1: none; f32 [examples] (count), NaN: none; or f32
+	 * [examples,C] (vqa); no data where no example has a label.
 	 */
 	struct cb_array labels;
 	msgpack_object examples;	/* list of maps; N, or fewer with options */
@@ -155,6 +158,10 @@ int64_t	cb_feed_skipped(const struct cb_feed *f);
 int	cb_metrics(json_t **out, const char *task, const json_t *annotations,
 	    const json_t *predictions, const struct cb_strs *types,
 	    const json_t *answers);
+
+/* The answer that a score of the regression head stands for: rounded as in the
+ * original (quirk 22), from 1 to CB_COUNT_MAX; 1 for what is no number. */
+int	cb_count_of(float score);
 
 /* The accuracies and ratios as the original prints them: percentages with two
  * decimals, shares of the number of predictions; yours. */

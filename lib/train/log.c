@@ -26,6 +26,7 @@ struct cb_log {
 	/* since the last line */
 	int64_t steps, examples;
 	double loss, data_s, compute_s, seconds;
+	struct cb_tally tally;
 };
 
 /* ---- opening ------------------------------------------------------------------- */
@@ -121,6 +122,20 @@ cb_log_write(struct cb_log *l, json_t *line)
 	return rc;
 }
 
+/* Losses and accuracies of the two tasks of pretraining; null: no words. */
+static void
+put_tally(json_t *line, const struct cb_tally *t)
+{
+	double texts = (double)t->texts, words = (double)t->words;
+
+	json_object_set_new(line, "mlm_loss",
+	    real(t->mlm_loss / (double)t->positions));
+	json_object_set_new(line, "itm_loss", real(t->itm_loss / texts));
+	json_object_set_new(line, "mlm_acc", real((double)t->told / words));
+	json_object_set_new(line, "itm_acc",
+	    real((double)t->matched / texts));
+}
+
 static int
 write_due(struct cb_log *l, const struct cb_step *s, double now)
 {
@@ -133,6 +148,8 @@ write_due(struct cb_log *l, const struct cb_step *s, double now)
 	json_object_set_new(line, "step", json_integer(s->step));
 	json_object_set_new(line, "epoch", json_integer(s->epoch));
 	json_object_set_new(line, "loss", real(l->loss / (double)l->steps));
+	if (l->tally.texts > 0)
+		put_tally(line, &l->tally);
 	json_object_set_new(line, "grad_norm", real(s->grad_norm));
 	json_object_set_new(line, "lr", lr);
 	json_object_set_new(line, "examples", json_integer(l->examples));
@@ -144,6 +161,7 @@ write_due(struct cb_log *l, const struct cb_step *s, double now)
 	    real(waited > 0 ? 100 * l->data_s / waited : 0));
 	json_object_set_new(line, "wait_compute",
 	    real(waited > 0 ? 100 * l->compute_s / waited : 0));
+	l->tally = (struct cb_tally){ 0 };
 	l->steps = l->examples = 0;
 	l->loss = l->data_s = l->compute_s = l->seconds = 0;
 	return cb_log_write(l, line);
@@ -192,6 +210,7 @@ cb_log_step(struct cb_log *l, const struct cb_step *s)
 	l->steps++;
 	l->examples += s->examples;
 	l->loss += s->loss;
+	cb_tally_add(&l->tally, s->tally);
 	l->data_s += s->data_s;
 	l->compute_s += s->compute_s;
 	l->seconds += took;

@@ -14,6 +14,8 @@ struct cb_scorer {
 	struct cb_model *m;
 	bool have_settings;
 	bool retrieval;		/* scores tell whether text and medium match */
+	bool counts;		/* they are numbers, not of labels */
+	bool masks;		/* it tells masked words */
 };
 
 static int
@@ -79,6 +81,8 @@ open_parts(struct cb_scorer *s, const char *path, const char *engine,
 	if (cb_engine_open(&s->e, engine, threads) < 0 ||
 	    cb_model_new(&s->m, s->e, &c) < 0)
 		return -1;
+	s->counts = c.head == CB_HEAD_REGRESS;
+	s->masks = c.head == CB_HEAD_PRETRAIN;
 	return load_weights(s);
 }
 
@@ -126,6 +130,12 @@ const struct cb_settings *
 cb_scorer_settings(const struct cb_scorer *s)
 {
 	return &s->settings;
+}
+
+bool
+cb_scorer_masks(const struct cb_scorer *s)
+{
+	return s->masks;
 }
 
 const struct cb_vocab *
@@ -261,6 +271,90 @@ print_pair(const msgpack_object *example, const char *medium, float p, FILE *to)
 	return print_json(line, 9, to);
 }
 
+/* How often: the score as it is, and as one of the answers that there are. */
+static int
+print_count(const msgpack_object *example, const char *medium, float score,
+    FILE *to)
+{
+	json_t *line = json_object();
+
+	if (line == NULL)
+		abort();
+	add_example(line, example);
+	json_object_set_new(line, "media", json_string(medium));
+	json_object_set_new(line, "answer", json_integer(cb_count_of(score)));
+	json_object_set_new(line, "score", json_real((double)score));
+	return print_json(line, 9, to);
+}
+
+/* What was masked and what the model took it for, in the order of (text,
+ * position). */
+struct words {
+	float	*loss;
+	int32_t	*told;
+};
+
+/* [[word, told, loss], ...] of row i of the batch; moves w on. */
+static json_t *
+words_of(const struct cb_scorer *s, const struct cb_batch *b, int i,
+    struct words *w)
+{
+	const int32_t *was = b->mlm_labels.data;
+	json_t *list = json_array();
+	int l;
+
+	for (l = 0; was != NULL && l < b->L; l++) {
+		if (was[(int64_t)i * b->L + l] < 0)
+			continue;
+		json_array_append_new(list, json_pack("[s?, s?, f]",
+		    cb_vocab_token(s->vocab, was[(int64_t)i * b->L + l]),
+		    cb_vocab_token(s->vocab, *w->told++),
+		    (double)*w->loss++));
+	}
+	return list;
+}
+
+/* Of pretraining, whether a text belongs to its medium by the label and by the
+ * model, and its masked words. */
+static int
+print_caption(const struct cb_scorer *s, const struct cb_batch *b, int i,
+    const char *medium, float p, struct words *w, FILE *to)
+{
+	const int32_t *match = b->labels.data;
+	json_t *line = json_object();
+
+	if (line == NULL)
+		abort();
+	add_example(line, &b->examples.via.array.ptr[i]);
+	json_object_set_new(line, "media", json_string(medium));
+	if (match != NULL && b->labels.type == CB_I32 && match[i] >= 0)
+		json_object_set_new(line, "match", json_integer(match[i]));
+	json_object_set_new(line, "score", json_real((double)p));
+	json_object_set_new(line, "words", words_of(s, b, i, w));
+	return print_json(line, 9, to);
+}
+
+static int
+print_captions(const struct cb_scorer *s, const struct cb_batch *b,
+    const float *p, FILE *to)
+{
+	int n = cb_model_last_mlm(s->m, NULL, NULL), i, k, row = 0, rc = 0;
+	float *loss = malloc(sizeof(*loss) * (n + 1));
+	int32_t *told = malloc(sizeof(*told) * (n + 1));
+	struct words w = { loss, told };
+
+	if (loss == NULL || told == NULL)
+		abort();
+	cb_model_last_mlm(s->m, loss, told);
+	for (i = 0; i < b->B; i++)
+		for (k = 0; k < b->media[i].rows && rc == 0; k++, row++)
+			rc = print_caption(s, b, row, b->media[i].name,
+			    p[row], &w, to);
+	free(loss);
+	free(told);
+	return rc;
+}
+
 /* n rows of C scores to the probabilities that text and medium match, one each,
  * in place. */
 static void
@@ -286,6 +380,8 @@ print_examples(const struct cb_scorer *s, const struct cb_batch *b,
 		for (k = 0; k < b->media[i].rows / options && rc == 0; k++) {
 			rc = s->retrieval && options == 1 ?
 			    print_pair(example, b->media[i].name, *p, to) :
+			    s->counts ?
+			    print_count(example, b->media[i].name, *p, to) :
 			    print_answer(s, example, b->media[i].name, p, n,
 			    top, to);
 			example++;
@@ -307,7 +403,11 @@ print_scores(const struct cb_scorer *s, const struct cb_batch *b, float *x,
 		matches(x, b->N, c->labels);
 		return print_examples(s, b, x, options, options, top, to);
 	}
-	for (i = 0; i < n; i++)
+	if (c->head == CB_HEAD_PRETRAIN) {
+		matches(x, b->N, c->labels);
+		return print_captions(s, b, x, to);
+	}
+	for (i = 0; i < n && !s->counts; i++)
 		probabilities(x + (int64_t)i * c->labels, c->labels,
 		    c->loss == CB_LOSS_CE);
 	return print_examples(s, b, x, c->labels, options, top, to);
@@ -324,6 +424,10 @@ cb_scorer_batch(struct cb_scorer *s, const struct cb_batch *b, int top,
 
 	if (b->N == 0)
 		return 0;
+	if (b->mlm_labels.data != NULL && !s->masks)
+		return cb_fail(CB_EUSAGE, "batch %lld: its words are masked, "
+		    "which is for pretraining: cb-tokenize -m 0",
+		    (long long)b->seq);
 	if (c->head == CB_HEAD_CHOICE)
 		options = c->labels;
 	else if (s->retrieval && n > 0)

@@ -17,34 +17,52 @@ static const struct task {
 	{ "action", CB_HEAD_CHOICE, CB_LOSS_CE },
 	{ "transition", CB_HEAD_CHOICE, CB_LOSS_CE },
 	{ "retrieval", CB_HEAD_CLASSIFY, CB_LOSS_CE },
+	{ "captions", CB_HEAD_PRETRAIN, CB_LOSS_CE },
+	{ "pretrain", CB_HEAD_PRETRAIN, CB_LOSS_CE },
+	{ "count", CB_HEAD_REGRESS, CB_LOSS_MSE },
 };
+
+static const struct task *
+task_named(const char *name)
+{
+	size_t i;
+
+	for (i = 0; i < CB_LEN(tasks); i++)
+		if (strcmp(tasks[i].name, name) == 0)
+			return &tasks[i];
+	return NULL;
+}
 
 static int
 loss_of(struct cb_model_config *c, const struct cb_settings *s,
     const char *task)
 {
-	size_t i = 0;
+	const struct task *t = task_named(task);
 
-	while (i < CB_LEN(tasks) && strcmp(tasks[i].name, task) != 0)
-		i++;
-	if (i == CB_LEN(tasks))
-		return cb_fail(CB_EUSAGE, "the task \"%s\" cannot be trained "
-		    "yet: vqa, open_qa, mc_qa and retrieval can", task);
-	c->head = tasks[i].head;
+	if (t == NULL)
+		return cb_fail(CB_EUSAGE, "the task \"%s\" cannot be trained: "
+		    "vqa, open_qa, mc_qa, count, retrieval and captions can",
+		    task);
+	c->head = t->head;
 	c->loss = s->loss_type != CB_SET_AUTO ?
-	    (enum cb_loss_kind)s->loss_type : tasks[i].loss;
+	    (enum cb_loss_kind)s->loss_type : t->loss;
 	return 0;
 }
 
 bool
 cb_task_chooses(const char *task)
 {
-	size_t i;
+	const struct task *t = task_named(task);
 
-	for (i = 0; i < CB_LEN(tasks); i++)
-		if (strcmp(tasks[i].name, task) == 0)
-			return tasks[i].head == CB_HEAD_CHOICE;
-	return false;
+	return t != NULL && t->head == CB_HEAD_CHOICE;
+}
+
+bool
+cb_task_pretrains(const char *task)
+{
+	const struct task *t = task_named(task);
+
+	return t != NULL && t->head == CB_HEAD_PRETRAIN;
 }
 
 static int
@@ -65,6 +83,10 @@ static int
 labels_of(struct cb_model_config *c, const struct cb_settings *s,
     const char *task, int64_t answers)
 {
+	if (c->head == CB_HEAD_PRETRAIN || c->head == CB_HEAD_REGRESS) {
+		c->labels = c->head == CB_HEAD_PRETRAIN ? 2 : 1;
+		return 0;
+	}
 	if (strcmp(task, "retrieval") != 0)
 		return size_of(&c->labels, "num_labels", s->num_labels,
 		    answers);

@@ -123,6 +123,7 @@ struct cb_step {
 	int64_t	 examples;	/* text rows of this step */
 	double	 data_s;	/* seconds spent waiting for the stream */
 	double	 compute_s;	/* and computing */
+	struct cb_tally tally;	/* of pretraining */
 };
 
 struct cb_log;
@@ -242,6 +243,15 @@ int	cb_model_config_from(struct cb_model_config *c,
 
 /* Is it a choice among the options of a question? */
 bool	cb_task_chooses(const char *task);
+/* Is it pretraining, on captions with masked words? */
+bool	cb_task_pretrains(const char *task);
+
+/*
+ * The n of V grid cells that a step keeps, sorted, drawn by Floyd's algorithm:
+ * from the seed and the number of the batch alone.  n <= V.
+ */
+void	cb_cells_sample(int32_t *cells, int n, int V, uint64_t seed,
+	    uint32_t batch);
 
 /* ---- batches ahead of the engine: ahead.c ---------------------------------- */
 
@@ -297,12 +307,16 @@ void	cb_scorer_close(struct cb_scorer *s);
 
 const struct cb_settings *cb_scorer_settings(const struct cb_scorer *s);
 const struct cb_vocab *cb_scorer_vocab(const struct cb_scorer *s);
+/* Was it pretrained, so that words of captions are to be masked? */
+bool	cb_scorer_masks(const struct cb_scorer *s);
 
 /*
  * One JSON object a line for each text of the batch: question_id, question,
  * media, answer, label, prob and the `top` most probable answers with theirs.
  * Probabilities are a softmax over the pooled scores, or for a loss per answer
- * (vqa) a sigmoid of each.
+ * (vqa) a sigmoid of each.  A retrieval model has a score for each pair of text
+ * and medium instead, one that counts answer and score, and a pretrained one
+ * match, score and words: see cb-score(1).
  */
 int	cb_scorer_batch(struct cb_scorer *s, const struct cb_batch *b, int top,
 	    FILE *to);

@@ -43,6 +43,7 @@ struct trainer {
 	int64_t	 batches;		/* consumed; those of finished steps are
 					 * in point */
 	double	 loss;
+	int32_t	*cells;			/* room for all of the grid */
 };
 
 static volatile sig_atomic_t stop_signal;
@@ -394,12 +395,17 @@ static int
 check_batch(const struct trainer *t, const struct cb_batch *b)
 {
 	const struct cb_model_config *c = cb_model_config(t->m);
-	bool soft = c->loss == CB_LOSS_BCE;
+	bool soft = c->loss == CB_LOSS_BCE, real = soft || c->loss == CB_LOSS_MSE;
 
+	if (b->mlm_labels.data != NULL && c->head != CB_HEAD_PRETRAIN)
+		return cb_fail(CB_EUSAGE, "batch %lld: its words are masked, "
+		    "which is for pretraining: cb-tokenize -m 0",
+		    (long long)b->seq);
 	if (b->labels.data == NULL)
 		return cb_fail(CB_EFORMAT, "batch %lld has no labels to learn "
 		    "from", (long long)b->seq);
-	if (b->labels.type != (soft ? CB_F32 : CB_I32))
+	if (b->labels.type != (real ? CB_F32 : CB_I32) ||
+	    b->labels.rank != (soft ? 2 : 1))
 		return cb_fail(CB_EUSAGE, "batch %lld: labels of type %s do not"
 		    " go with this loss", (long long)b->seq,
 		    cb_dtype_name(b->labels.type));
@@ -438,8 +444,23 @@ cb_batch_inputs(struct cb_inputs *in, const struct cb_batch *b)
 	*in = (struct cb_inputs){ .B = b->B, .K = b->K, .F = b->T, .N = b->N,
 	    .L = b->L, .pictures = b->pictures, .counts = counts,
 	    .ids = b->ids.data, .mask = b->mask.data,
-	    .labels = b->labels.data };
+	    .labels = b->labels.data, .mlm_labels = b->mlm_labels.data };
 	return 0;
+}
+
+/* Of the grid, where the settings say so, some cells only. */
+static void
+keep_cells(struct trainer *t, struct cb_inputs *in)
+{
+	int h = cb_model_grid(cb_model_config(t->m)), V = h * h;
+	int n = t->s->pixel_random_sampling_size;
+
+	if (n == 0 || n >= V)
+		return;
+	cb_cells_sample(t->cells, n, V, (uint64_t)t->s->seed,
+	    (uint32_t)t->batches);
+	in->cells = t->cells;
+	in->ncells = n;
 }
 
 /* Forward and backward of one batch, added to the gradients. */
@@ -461,6 +482,7 @@ learn(struct trainer *t, const struct cb_batch *b)
 	}
 	if (t->micro == 0)
 		cb_model_zero_grads(t->m);
+	keep_cells(t, &in);
 	rc = cb_model_train(t->m, &in, (uint64_t)t->s->seed,
 	    (uint32_t)t->batches, &loss);
 	free(wide);
@@ -468,6 +490,7 @@ learn(struct trainer *t, const struct cb_batch *b)
 	if (rc < 0)
 		return cb_fail_at("batch %lld", (long long)b->seq);
 	t->loss += loss;
+	cb_tally_add(&t->step.tally, cb_model_tally(t->m));
 	t->step.epoch = b->epoch;
 	t->step.examples += b->N;
 	t->micro++;
@@ -564,6 +587,7 @@ static int
 open_model(struct trainer *t)
 {
 	struct cb_model_config c;
+	int h;
 
 	if (cb_model_config_from(&c, t->s, t->about.task,
 	    (int64_t)json_array_size(t->about.answers),
@@ -571,6 +595,9 @@ open_model(struct trainer *t)
 	    cb_engine_open(&t->e, t->o->engine, t->o->threads) < 0 ||
 	    cb_model_new(&t->m, t->e, &c) < 0)
 		return -1;
+	h = cb_model_grid(&c);
+	if ((t->cells = calloc((size_t)(h * h), sizeof(*t->cells))) == NULL)
+		return cb_fail(CB_ENOMEM, "cells");
 	cb_model_memory(t->m, t->o->memory);
 	return alloc_state(t);
 }
@@ -608,6 +635,7 @@ trainer_clear(struct trainer *t)
 	while (t->held_at < t->nheld)
 		cb_batch_free(t->held[t->held_at++]);
 	free(t->held);
+	free(t->cells);
 	cb_segments_clear(&t->segs);
 	if (t->e != NULL && !t->e->on_host) {
 		free(t->point.w);

@@ -96,12 +96,12 @@ judge_words_loss(struct verdict *v, const struct ref_case *r,
     struct cb_model *m, double tolerance)
 {
 	const struct cb_array *want = tensor(r->f, "mlm_loss");
-	int NL = r->N * r->L, n = cb_model_last_mlm(m, NULL), i, k = 0;
+	int NL = r->N * r->L, n = cb_model_last_mlm(m, NULL, NULL), i, k = 0;
 	float *each = need(malloc(sizeof(*each) * (n + 1)));
 	float *all = need(calloc(NL, sizeof(*all)));
 	double sum = 0;
 
-	cb_model_last_mlm(m, each);
+	cb_model_last_mlm(m, each, NULL);
 	for (i = 0; i < NL; i++)
 		if (r->mlm[i] >= 0 && k < n)
 			sum += all[i] = each[k++];

@@ -1,0 +1,26 @@
+/*
+ * Private to the metrics: metric.c has the accuracies of answers and reads the
+ * files, rank.c retrieval, count.c and captions.c what those tasks have of
+ * their own.
+ */
+#ifndef CB_TASK_METRIC_H
+#define CB_TASK_METRIC_H
+
+#include "task/annotation.h"
+
+/* A line of a file of predictions, borrowed; a message should not say where. */
+typedef int metric_take(void *arg, json_t *line);
+
+/* Gives every prediction to take; a message says where. */
+int	metric_read(const char *path, metric_take *take, void *arg);
+
+/* Adds "mse" and what one answer for all would have at best.  guess [n]: the
+ * predicted answers, -1: none. */
+void	metric_squares(json_t *out, const json_t *annotations,
+	    const int64_t *guess);
+
+/* Losses and accuracies of pretraining; see cb-eval(1). */
+int	metric_captions(json_t **out, const struct annotation *a,
+	    const char *predictions);
+
+#endif
