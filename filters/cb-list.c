@@ -45,6 +45,7 @@ int
 main(int argc, char **argv)
 {
 	struct cb_list_options o = cb_list_defaults();
+	struct cb_strs media = { 0 };
 	const char *shard = NULL, *split = "train";
 	struct cb_writer *w = NULL;
 	struct cb_list *l;
@@ -56,6 +57,8 @@ main(int argc, char **argv)
 		    "of the order of groups [0]", 0, 0 },
 		{ 'g', "per-group", CB_OPT_INT, &o.per_group, "N",
 		    "at most N texts a group [0: all of the medium]", 0, 1e9 },
+		{ 'm', "media", CB_OPT_LIST, &media, "PLACE",
+		    "once a file: directory or LMDB of its media", 0, 0 },
 		{ 'n', "negatives", CB_OPT_INT, &o.negatives, "N",
 		    "retrieval: N mismatched texts behind each [1]", 0, 1e6 },
 		{ 0, "mismatch", CB_OPT_REAL, &o.mismatch, "P",
@@ -80,9 +83,12 @@ main(int argc, char **argv)
 		{ 0 }
 	};
 
-	first = cb_options(argc, argv, table, "[options] annotations.jsonl");
-	if (argc - first != 1)
-		cb_usage("one annotation file, please; \"-\" is stdin");
+	first = cb_options(argc, argv, table, "[options] annotations.jsonl ...");
+	if (argc == first)
+		cb_usage("annotations, please; \"-\" is stdin");
+	if (media.n > 0 && media.n != argc - first)
+		cb_usage("--media %d times for %d files", media.n,
+		    argc - first);
 	if (strcmp(split, "train") != 0 && strcmp(split, "eval") != 0)
 		cb_usage("--split %s: must be train or eval", split);
 	o.eval = strcmp(split, "eval") == 0;
@@ -90,11 +96,15 @@ main(int argc, char **argv)
 		cb_usage("--pairs goes with --split eval");
 	if (shard != NULL)
 		parse_shard(&o, shard);
-	if (cb_list_open(&l, argv[first], &o) < 0)
+	o.places = media.at;
+	if (cb_list_open(&l, argv + first, argc - first, &o) < 0) {
+		free(media.at);
 		return cb_complain();
+	}
 	rc = cb_writer_open(&w, STDOUT_FILENO, cb_list_header(l), argc,
 	    argv) < 0 || write_groups(l, w) < 0 ? cb_complain() : 0;
 	cb_writer_close(w);
 	cb_list_close(l);
+	free(media.at);
 	return rc;
 }

@@ -26,7 +26,7 @@ list(int fd, bool eval)
 
 	o.eval = eval;
 	o.per_group = 2;
-	if (cb_list_open(&l, path, &o) == 0) {
+	if (cb_list_open(&l, &path, 1, &o) == 0) {
 		while (cb_list_next(l, &m) > 0) {
 			got_groups++;
 			cb_msg_free(m);
@@ -104,7 +104,7 @@ make_groups(void)
 	path = cb_strf("/dev/fd/%d", in);
 	fd = memfd_create("groups", 0);
 	cb_array_init(&a, CB_U8, 3, dim);
-	if (cb_list_open(&l, path, &o) < 0 ||
+	if (cb_list_open(&l, &path, 1, &o) < 0 ||
 	    cb_writer_open(&w, fd, cb_list_header(l), 1, argv) < 0)
 		abort();
 	while (cb_list_next(l, &m) > 0) {

@@ -303,6 +303,8 @@ int
 cb_load_new(struct cb_load **out, struct cb_msg *group,
     struct cb_places *places)
 {
+	const msgpack_object *map = cb_msg_map(group, "group");
+	char *place = NULL;
 	struct cb_load *l;
 
 	if ((l = calloc(1, sizeof(*l))) == NULL) {
@@ -310,11 +312,14 @@ cb_load_new(struct cb_load **out, struct cb_msg *group,
 		return cb_fail(CB_ENOMEM, "group");
 	}
 	l->group = group;
-	if (cb_map_text(cb_msg_map(group, "group"), "media", &l->name) < 0 ||
-	    cb_places_find(places, l->name, &l->src) < 0)
+	if (cb_map_text(map, "media", &l->name) < 0 ||
+	    (cb_map_get(map, "place") != NULL &&
+	    cb_map_text(map, "place", &place) < 0) ||
+	    cb_places_find(places, place, l->name, &l->src) < 0)
 		l->why = cb_strf("%s", cb_error());
 	else if (l->src.path != NULL)	/* that of places does not last */
 		l->src.path = l->path = cb_strf("%s", l->src.path);
+	free(place);
 	*out = l;
 	return 0;
 }

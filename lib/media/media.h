@@ -177,11 +177,12 @@ int	cb_places_add_base(struct cb_places *p, const char *base);
 
 /*
  * Finds a medium by id (the stem of its file name, the key in an LMDB) or by
- * path.  *out is valid until the next call.  -1: nowhere, or two files of one
+ * path.  place: where it is, as for cb_places_add(); NULL: in those that were
+ * added.  *out is valid until the next call.  -1: nowhere, or two files of one
  * directory have this stem.
  */
-int	cb_places_find(struct cb_places *p, const char *name,
-	    struct cb_source *out);
+int	cb_places_find(struct cb_places *p, const char *place,
+	    const char *name, struct cb_source *out);
 
 /* Has the name an extension of a video or picture file? */
 bool	cb_media_is_name(const char *path);

@@ -27,6 +27,7 @@ struct cb_places {
 	struct place *at;
 	int	 n;
 	char	*found;		/* path of the last answer */
+	struct cb_places *others;	/* each with one place, by its path */
 };
 
 /* Names of files that FFmpeg or libjpeg may read; content decides later. */
@@ -105,6 +106,7 @@ cb_places_free(struct cb_places *p)
 		clear_place(&p->at[i]);
 	free(p->at);
 	free(p->found);
+	cb_places_free(p->others);
 	free(p);
 }
 
@@ -253,11 +255,35 @@ search(struct cb_places *p, const struct place *in, const char *name,
 	return 1;
 }
 
+/* The one place of this path; opened when it is first asked for. */
+static struct cb_places *
+other(struct cb_places *p, const char *path)
+{
+	struct cb_places *o;
+
+	for (o = p->others; o != NULL; o = o->others)
+		if (strcmp(o->at[0].path, path) == 0)
+			return o;
+	if (cb_places_new(&o) < 0)
+		return NULL;
+	if (cb_places_add(o, path) < 0) {
+		cb_places_free(o);
+		return NULL;
+	}
+	o->others = p->others;
+	p->others = o;
+	return o;
+}
+
 int
-cb_places_find(struct cb_places *p, const char *name, struct cb_source *out)
+cb_places_find(struct cb_places *p, const char *place, const char *name,
+    struct cb_source *out)
 {
 	struct stat st;
 	int i, rc;
+
+	if (place != NULL && (p = other(p, place)) == NULL)
+		return -1;
 
 	for (i = 0; i < p->n; i++)
 		if ((rc = search(p, &p->at[i], name, out)) != 0)

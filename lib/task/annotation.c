@@ -172,19 +172,24 @@ add_medium(struct annotation *a, const json_t *line, int64_t *number)
  * it is the caller who decides.
  */
 static void
-add_id(struct annotation *a, const json_t *line, int64_t number)
+add_id(struct annotation *a, const json_t *line, const struct line *at)
 {
-	json_t *id = annotation_id(a, line, a->n), *other;
+	json_t *id = annotation_id(a, line, a->n), *known;
+	const struct line *other;
 	char *key = cb_json_text(id);
 
 	json_decref(id);
-	other = json_object_get(a->ids, key);
-	if (other == NULL)
-		json_object_set_new_nocheck(a->ids, key, json_integer(number));
-	else if (a->repeated == NULL)
-		a->repeated = cb_strf("%s:%lld: the id %s is that of line %lld "
-		    "too", a->path, (long long)number, key,
-		    (long long)json_integer_value(other));
+	known = json_object_get(a->ids, key);
+	if (known == NULL) {
+		json_object_set_new_nocheck(a->ids, key, json_integer(a->n));
+	} else if (a->repeated == NULL) {
+		other = &a->lines[json_integer_value(known)];
+		a->repeated = cb_strf("%s:%lld: the id %s is that of line %lld"
+		    "%s%s too", a->files[at->file].path,
+		    (long long)at->number, key, (long long)other->number,
+		    other->file != at->file ? " of " : "",
+		    other->file != at->file ? a->files[other->file].path : "");
+	}
 	free(key);
 }
 
@@ -263,7 +268,7 @@ add_line(struct annotation *a, const json_t *line, const struct line *where)
 	if (check_keys(a->kind, line) < 0 ||
 	    add_medium(a, line, &l->medium) < 0 || check_label(a, line) < 0)
 		return -1;
-	add_id(a, line, l->number);
+	add_id(a, line, l);
 	a->n++;
 	return 0;
 }
@@ -278,8 +283,8 @@ read_line(struct annotation *a, const struct line *where, const char *task,
 	json_t *line;
 	int rc = -1;
 
-	line = json_loadb(a->text + where->at, (size_t)where->bytes,
-	    JSON_REJECT_DUPLICATES, &why);
+	line = json_loadb(a->files[where->file].text + where->at,
+	    (size_t)where->bytes, JSON_REJECT_DUPLICATES, &why);
 	if (line == NULL)
 		return cb_fail(CB_EFORMAT, "not JSON: %s", why.text);
 	if (!json_is_object(line)) {
@@ -300,46 +305,74 @@ done:
 }
 
 static int
-read_lines(struct annotation *a, int64_t bytes, const char *task,
+read_lines(struct annotation *a, int file, int64_t bytes, const char *task,
     annotation_see *see, void *arg)
 {
-	struct line l = { 0 };
-	const char *end;
+	const char *text = a->files[file].text, *end;
+	struct line l = { .file = file };
+	int64_t before = a->n;
 
 	for (l.at = 0; l.at < bytes; l.at += l.bytes + 1) {
-		end = memchr(a->text + l.at, '\n', (size_t)(bytes - l.at));
-		l.bytes = end != NULL ? end - (a->text + l.at) : bytes - l.at;
+		end = memchr(text + l.at, '\n', (size_t)(bytes - l.at));
+		l.bytes = end != NULL ? end - (text + l.at) : bytes - l.at;
 		l.number++;
-		if ((int64_t)strspn(a->text + l.at, " \t\r") >= l.bytes)
+		if ((int64_t)strspn(text + l.at, " \t\r") >= l.bytes)
 			continue;
 		if (read_line(a, &l, task, see, arg) < 0)
-			return cb_fail_at("%s:%lld", a->path,
+			return cb_fail_at("%s:%lld", a->files[file].path,
 			    (long long)l.number);
 	}
-	if (a->n == 0)
-		return cb_fail(CB_EFORMAT, "%s: no examples in it", a->path);
+	if (a->n == before)
+		return cb_fail(CB_EFORMAT, "%s: no examples in it",
+		    a->files[file].path);
+	return 0;
+}
+
+static int
+read_file(struct annotation *a, int i, const char *path, const char *task,
+    annotation_see *see, void *arg)
+{
+	struct annotation_file *f = &a->files[i];
+	int64_t bytes, before = a->nmedia;
+	char hash[65], *both;
+
+	f->path = cb_strf("%s", path);
+	a->path = a->files[0].path;
+	a->nfiles = i + 1;
+	json_object_clear(a->media_index);
+	if (cb_file_read(&f->text, &bytes, path, TEXT_MAX) < 0)
+		return -1;
+	cb_sha256(hash, f->text, bytes);
+	both = cb_strf("%s%s", a->sha256, hash);
+	if (i == 0)
+		memcpy(a->sha256, hash, sizeof(hash));
+	else
+		cb_sha256(a->sha256, both, (int64_t)strlen(both));
+	free(both);
+	if (read_lines(a, i, bytes, task, see, arg) < 0)
+		return -1;
+	f->media = a->nmedia - before;
 	return 0;
 }
 
 int
-annotation_open(struct annotation **out, const char *path, const char *task,
-    annotation_see *see, void *arg)
+annotation_open(struct annotation **out, char *const *paths, int n,
+    const char *task, annotation_see *see, void *arg)
 {
 	struct annotation *a;
-	int64_t bytes;
-	int rc = -1;
+	int i, rc = -1;
 
-	if ((a = calloc(1, sizeof(*a))) == NULL)
-		return cb_fail(CB_ENOMEM, "%s", path);
-	a->path = cb_strf("%s", path);
+	if ((a = calloc(1, sizeof(*a))) == NULL || (a->files = calloc(
+	    (size_t)n, sizeof(*a->files))) == NULL) {
+		free(a);
+		return cb_fail(CB_ENOMEM, "%s", paths[0]);
+	}
 	a->media_index = json_object();
 	a->ids = json_object();
 	a->counts = json_object();
-	if (cb_file_read(&a->text, &bytes, path, TEXT_MAX) < 0)
-		goto done;
-	cb_sha256(a->sha256, a->text, bytes);
-	if (read_lines(a, bytes, task, see, arg) < 0)
-		goto done;
+	for (i = 0; i < n; i++)
+		if (read_file(a, i, paths[i], task, see, arg) < 0)
+			goto done;
 	*out = a;
 	a = NULL;
 	rc = 0;
@@ -363,16 +396,21 @@ annotation_close(struct annotation *a)
 	json_decref(a->counts);
 	free(a->repeated);
 	free(a->lines);
-	free(a->text);
-	free(a->path);
+	for (i = 0; i < a->nfiles; i++) {
+		free(a->files[i].text);
+		free(a->files[i].path);
+	}
+	free(a->files);
 	free(a);
 }
 
 json_t *
 annotation_line(const struct annotation *a, int64_t i)
 {
-	return json_loadb(a->text + a->lines[i].at, (size_t)a->lines[i].bytes,
-	    0, NULL);
+	const struct line *l = &a->lines[i];
+
+	return json_loadb(a->files[l->file].text + l->at, (size_t)l->bytes, 0,
+	    NULL);
 }
 
 json_t *

@@ -1,7 +1,9 @@
 /*
  * Private to the task room: annotation jsonl, read once and checked whole.  The
- * bytes of the file are kept and a line is parsed again when its group comes,
- * which takes a tenth of the memory that parsed lines would.
+ * bytes of the files are kept and a line is parsed again when its group comes,
+ * which takes a tenth of the memory that parsed lines would.  Several files
+ * are one list of lines; their media are different ones, also where they have
+ * the same name.
  */
 #ifndef CB_TASK_ANNOTATION_H
 #define CB_TASK_ANNOTATION_H
@@ -29,23 +31,30 @@ struct convention {
 const struct convention *convention_named(const char *task);
 bool	 convention_has_answers(const struct convention *c);
 
+struct annotation_file {
+	char	*path, *text;
+	int64_t	 media;		/* how many */
+};
+
 struct line {
-	int64_t	at, bytes;	/* in the text */
+	int	file;
+	int64_t	at, bytes;	/* in its text */
 	int64_t	number;		/* in the file, from 1 */
 	int64_t	medium;
 };
 
 struct annotation {
-	char	*path;
+	struct annotation_file *files;
+	int	 nfiles;
+	char	*path;		/* for messages, that of the first; borrowed */
 	const struct convention *kind;
-	char	*text;
-	char	 sha256[65];
+	char	 sha256[65];	/* of the text; of several, of all their hashes */
 	struct line *lines;
 	int64_t	 n, room;
 	char	**media;	/* in order of first appearance */
 	int64_t	 nmedia, media_room;
-	json_t	*media_index;	/* name -> number */
-	json_t	*ids;		/* id -> line number */
+	json_t	*media_index;	/* name -> number, of the last file */
+	json_t	*ids;		/* id -> which of the lines */
 	char	*repeated;	/* says where an id is repeated first; NULL */
 	json_t	*counts;	/* answer -> examples that have it */
 };
@@ -58,7 +67,7 @@ typedef int annotation_see(void *arg, struct annotation *a,
     const json_t *line);
 
 /* task NULL: guessed. */
-int	 annotation_open(struct annotation **out, const char *path,
+int	 annotation_open(struct annotation **out, char *const *paths, int n,
 	    const char *task, annotation_see *see, void *arg);
 void	 annotation_close(struct annotation *a);
 

@@ -79,7 +79,7 @@ open_operands(struct cb_intake *in, char *const *operands, int n,
 			return cb_fail(CB_EUSAGE, "%s: an annotation file "
 			    "must be the only operand", operands[i]);
 		if (is_annotation(operands[i]))
-			return cb_list_open(&in->list, operands[i], &o);
+			return cb_list_open(&in->list, &operands[i], 1, &o);
 		if ((stat(operands[i], &st) == 0 && S_ISDIR(st.st_mode) ?
 		    add_directory(in, operands[i], wants) :
 		    add_file(in, cb_strf("%s", operands[i]))) < 0)

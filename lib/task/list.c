@@ -32,8 +32,10 @@ struct cb_list {
 	struct cb_msg *header;
 	int64_t *start, *members;	/* examples of medium m: members[
 					 * start[m] .. start[m+1]-1] */
-	struct chunk *chunks;
+	struct chunk *chunks;		/* file by file, medium by medium */
 	int64_t nchunks;
+	int64_t *begin;			/* chunks of file f: from begin[f] on,
+					 * up to begin[f+1] */
 	int64_t *order, order_epoch;	/* of the chunks in one epoch; -1: not
 					 * worked out */
 	int64_t next, end;		/* sequence numbers */
@@ -236,6 +238,26 @@ members_of(const struct cb_list *l, int64_t medium)
 }
 
 static int
+file_of(const struct cb_list *l, const struct chunk *c)
+{
+	return l->a->lines[l->members[l->start[c->medium]]].file;
+}
+
+static void
+find_begins(struct cb_list *l)
+{
+	int64_t i = 0;
+	int f;
+
+	for (f = 0; f < l->a->nfiles; f++) {
+		l->begin[f] = i;
+		while (i < l->nchunks && file_of(l, &l->chunks[i]) == f)
+			i++;
+	}
+	l->begin[f] = i;
+}
+
+static int
 make_chunks(struct cb_list *l)
 {
 	int64_t m, k, step, n = l->a->n, two[2] = { n, l->a->nmedia };
@@ -245,13 +267,16 @@ make_chunks(struct cb_list *l)
 	if (l->o.pairs && l->o.per_group == 0)
 		n = l->a->nmedia;
 	if ((l->chunks = calloc((size_t)n, sizeof(*l->chunks))) == NULL ||
-	    (l->order = calloc((size_t)n, sizeof(*l->order))) == NULL)
+	    (l->order = calloc((size_t)n, sizeof(*l->order))) == NULL ||
+	    (l->begin = calloc((size_t)l->a->nfiles + 1, sizeof(*l->begin))) ==
+	    NULL)
 		return cb_fail(CB_ENOMEM, "%s", l->a->path);
 	for (m = 0; m < l->a->nmedia; m++) {
 		step = l->o.per_group > 0 ? l->o.per_group : members_of(l, m);
 		for (k = 0; k < members_of(l, m); k += step)
 			l->chunks[l->nchunks++] = (struct chunk){ m, k };
 	}
+	find_begins(l);
 	l->order_epoch = -1;
 	return 0;
 }
@@ -426,22 +451,24 @@ member_of(const struct cb_list *l, const struct chunk *c, int64_t epoch,
 }
 
 /*
- * An example of another medium than that of a chunk: of a group of this epoch,
- * all groups alike, and in it any, as the original does.  A medium's chunks lie
- * next to each other, so the others need not be tried for.
+ * An example of another medium than that of a chunk: of a group of this epoch
+ * and of the same file, all groups alike, and in it any, as the original does.
+ * A medium's chunks lie next to each other, so the others need not be tried for.
  */
 static int64_t
 stranger(const struct cb_list *l, const struct chunk *c, int64_t epoch,
     const struct cb_rng *rng, uint32_t *draws)
 {
-	const struct chunk *all = l->chunks;
+	int file = file_of(l, c);
+	const struct chunk *all = l->chunks + l->begin[file];
+	int64_t n = l->begin[file + 1] - l->begin[file];
 	int64_t from = c - all, to = from + 1, k, own, size;
 
 	while (from > 0 && all[from - 1].medium == c->medium)
 		from--;
-	while (to < l->nchunks && all[to].medium == c->medium)
+	while (to < n && all[to].medium == c->medium)
 		to++;
-	k = cb_rng_below(rng, (*draws)++, (uint32_t)(l->nchunks - (to - from)));
+	k = cb_rng_below(rng, (*draws)++, (uint32_t)(n - (to - from)));
 	k = k < from ? k : k + to - from;
 	chunk_size(l, &all[k], &own, &size);
 	return member_of(l, &all[k], epoch, cb_rng_below(rng, (*draws)++,
@@ -486,6 +513,7 @@ settle_negatives(struct cb_list *l)
 	const char *task = l->a->kind->task;
 	bool ranked = strcmp(task, "retrieval") == 0;
 	bool paired = strcmp(task, "captions") == 0;
+	int i;
 
 	if (o->negatives > 0 && !ranked)
 		return cb_fail(CB_EUSAGE, "%s: negatives are for the task "
@@ -500,9 +528,12 @@ settle_negatives(struct cb_list *l)
 		o->negatives = ranked && !o->eval;
 	if (o->mismatch < 0)
 		o->mismatch = paired && !o->eval ? 0.5 : 0;
-	if ((o->negatives > 0 || o->mismatch > 0) && l->a->nmedia < 2)
-		return cb_fail(CB_EFORMAT, "%s: there is one medium only, so "
-		    "that no text can be a mismatch", l->a->path);
+	for (i = 0; i < l->a->nfiles; i++)
+		if ((o->negatives > 0 || o->mismatch > 0) &&
+		    l->a->files[i].media < 2)
+			return cb_fail(CB_EFORMAT, "%s: there is one medium "
+			    "only, so that no text can be a mismatch",
+			    l->a->files[i].path);
 	return 0;
 }
 
@@ -517,20 +548,39 @@ check_ranges(const struct cb_list_options *o)
 	return 0;
 }
 
+/* The header has one place only to look beside. */
+static int
+check_folders(char *const *paths, int n)
+{
+	char *first = folder(paths[0]), *other;
+	int i, rc = 0;
+
+	for (i = 1; i < n && rc == 0; i++) {
+		other = folder(paths[i]);
+		if (strcmp(first, other) != 0)
+			rc = cb_fail(CB_EUSAGE, "%s is not beside %s: say "
+			    "where the media of each are", paths[i], paths[0]);
+		free(other);
+	}
+	free(first);
+	return rc;
+}
+
 int
-cb_list_open(struct cb_list **out, const char *path,
+cb_list_open(struct cb_list **out, char *const *paths, int n,
     const struct cb_list_options *options)
 {
 	struct cb_list *l;
 	int rc = -1;
 
-	if (check_ranges(options) < 0)
+	if (check_ranges(options) < 0 || (options->places == NULL &&
+	    check_folders(paths, n) < 0))
 		return -1;
 	if ((l = calloc(1, sizeof(*l))) == NULL)
-		return cb_fail(CB_ENOMEM, "%s", path);
+		return cb_fail(CB_ENOMEM, "%s", paths[0]);
 	l->o = *options;
-	if (find_lists(l, path) < 0 || annotation_open(&l->a, path, l->o.task,
-	    see_line, l) < 0 || make_lists(l) < 0 || settle_negatives(l) < 0 ||
+	if (find_lists(l, paths[0]) < 0 || annotation_open(&l->a, paths, n,
+	    l->o.task, see_line, l) < 0 || make_lists(l) < 0 || settle_negatives(l) < 0 ||
 	    sort_examples(l) < 0 || make_chunks(l) < 0)
 		goto done;
 	if (__builtin_mul_overflow(l->nchunks, l->o.epochs, &l->end) ||
@@ -566,6 +616,7 @@ cb_list_close(struct cb_list *l)
 	free(l->members);
 	free(l->chunks);
 	free(l->order);
+	free(l->begin);
 	free(l);
 }
 
@@ -602,10 +653,13 @@ cb_list_next(struct cb_list *l, struct cb_msg **out)
 		json_decref(examples);
 		return -1;
 	}
-	g = cb_obj_map(m, 4);
+	g = cb_obj_map(m, 5);
 	cb_map_set(m, &g, "seq", cb_obj_int(l->next));
 	cb_map_set(m, &g, "epoch", cb_obj_int(epoch));
 	cb_map_set(m, &g, "media", cb_obj_text(m, l->a->media[c->medium]));
+	if (l->o.places != NULL)
+		cb_map_set(m, &g, "place", cb_obj_text(m,
+		    l->o.places[file_of(l, c)]));
 	cb_map_set(m, &g, "examples", cb_obj_from_json(m, examples));
 	cb_map_set(m, &m->root, "group", g);
 	json_decref(examples);

@@ -500,12 +500,13 @@ cb_metrics_files(json_t **out, const char *task, const char *annotations,
     const char *predictions, const char *answers, bool original)
 {
 	json_t *questions = json_array(), *names = NULL;
+	char *path = (char *)(uintptr_t)annotations;
 	struct annotation *a = NULL;
 	int rc = -1;
 
 	if (answers != NULL && answers_load(&names, answers) < 0)
 		goto done;
-	if (annotation_open(&a, annotations, task, keep_line, questions) < 0)
+	if (annotation_open(&a, &path, 1, task, keep_line, questions) < 0)
 		goto done;
 	if (strcmp(a->kind->task, "captions") == 0)
 		rc = metric_captions(out, a, predictions);

@@ -34,6 +34,9 @@ struct cb_list_options {
 	int64_t	 skip;		/* groups of this shard left out in front */
 	const char *answers;	/* ans2label.json; NULL: found or made */
 	const char *vocab;	/* vocab.txt; NULL: found or made */
+	/* Where the media of each file are, as many as files; NULL: looked for
+	 * beside the first. */
+	const char *const *places;
 };
 
 /* One epoch of training with seed 0, all texts of a medium in one group. */
@@ -42,11 +45,12 @@ struct cb_list_options cb_list_defaults(void);
 struct cb_list;
 
 /*
- * Reads the whole file ("-": stdin) and checks every line; a message names file
- * and line.  Answers and vocabulary are those given, else ans2label.json and
- * vocab.txt beside the file, else, in training, made from the file.
+ * Reads n >= 1 whole files ("-": stdin) and checks every line; a message names
+ * file and line.  Answers and vocabulary are those given, else ans2label.json and
+ * vocab.txt beside the first file, else, in training, made from the files.
+ * Groups of several files are shuffled together.
  */
-int	cb_list_open(struct cb_list **out, const char *path,
+int	cb_list_open(struct cb_list **out, char *const *paths, int n,
 	    const struct cb_list_options *options);
 void	cb_list_close(struct cb_list *l);
 
