@@ -4,6 +4,7 @@
 #	make demo	the whole thing on data that it makes itself
 #	make check	every test, under prove	(TESTS='t/1*.t' for some)
 #	make bench-media	time to get frames, against peers from PyPI
+#	make fuzz	every parser under libFuzzer, FUZZ_SECONDS=60 each
 #	make install	programs and man pages to $(DESTDIR)$(PREFIX)
 #	make SAN=address,undefined ...	any of these with sanitizers
 #
@@ -24,7 +25,9 @@ CC = gcc
 OPT = -O2 -g
 WARN = -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes \
 	-Wpointer-arith -Wno-format-truncation -Werror=implicit
+# Under libFuzzer the targets of t/fuzz-*.c have no main() of their own.
 CFLAGS += -std=c11 -D_GNU_SOURCE $(OPT) $(WARN) -Ilib -fno-math-errno \
+	$(if $(findstring fuzzer,$(SAN)),-DFUZZER -Wno-unknown-warning-option) \
 	-ffp-contract=off $(if $(SAN),-fsanitize=$(SAN) -fno-omit-frame-pointer \
 	-fno-sanitize-recover=all)
 # The loops of the engine use what this machine has; ARCH=x86-64-v3 for others.
@@ -37,6 +40,9 @@ LIB_SRC := $(wildcard lib/*/*.c lib/*/*/*.c)
 LIB_OBJ := $(LIB_SRC:%.c=$(B)/%.o)
 FILTERS := $(patsubst filters/%.c,$(B)/bin/%,$(wildcard filters/*.c))
 TPROGS := $(patsubst t/%.c,$(B)/t/%,$(wildcard t/*.c))
+FUZZERS = $(basename $(notdir $(wildcard t/fuzz-*.c)))
+FUZZ_SECONDS ?= 60
+FUZZ_SAN = fuzzer,address,undefined
 TESTS ?= $(sort $(wildcard t/*.t))
 
 # V=1 shows the whole commands.
@@ -46,7 +52,8 @@ say = @$(if $(V),:,echo "$1	$2")
 .DEFAULT_GOAL := all
 .DELETE_ON_ERROR:
 .SECONDARY:
-.PHONY: all deps bench-media demo check tests install clean
+.PHONY: all deps bench-media demo check fuzz fuzz-programs tests \
+	install clean
 all: $(FILTERS)
 tests: $(TPROGS)
 
@@ -94,6 +101,26 @@ deps:
 check: deps
 	$(MAKE) all tests
 	CB_BUILD=$(abspath $(B)) prove $(TESTS)
+
+# Seeds come from the tests; what libFuzzer learns is kept beside them.  A
+# finding is left in build/fuzz/ as NAME-crash-... and fails the target.
+fuzz: deps
+	@command -v clang >/dev/null || { echo "make fuzz needs clang with" \
+	    "libFuzzer: apt-get install clang libclang-rt-14-dev" >&2; exit 1; }
+	$(MAKE) fuzz-programs
+	$(MAKE) CC='$(if $(findstring ccache,$(CC)),ccache )clang' \
+	    SAN=$(FUZZ_SAN) fuzz-programs
+	$(MAKE) $(FUZZERS:%=run-%)
+fuzz-programs: $(FUZZERS:%=$(B)/t/%)
+run-fuzz-%:
+	FUZZ_CORPUS=$(abspath build/fuzz)/$* CB_BUILD=$(abspath $(B)) \
+	    prove -Q t/*-fuzz-$*.t
+	build/san-$(subst $(comma),-,$(FUZZ_SAN))/t/fuzz-$* \
+	    -max_total_time=$(FUZZ_SECONDS) -timeout=20 -rss_limit_mb=2048 \
+	    -max_len=65536 -close_fd_mask=2 -print_final_stats=1 \
+	    -artifact_prefix=build/fuzz/$*- build/fuzz/$* >build/fuzz/$*.log \
+	    2>&1 || { grep -v '# Uses:' build/fuzz/$*.log | tail -n 50; exit 1; }
+	@echo "$*: $$(grep -a ^Done build/fuzz/$*.log), nothing found"
 
 demo: deps
 	$(MAKE) all

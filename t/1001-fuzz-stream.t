@@ -1,2 +1,2 @@
 #!/bin/sh
-exec "${CB_BUILD:-$(dirname "$0")/../build}/t/fuzz-stream"
+exec "${CB_BUILD:-$(dirname "$0")/../build}/t/fuzz-stream" 10000

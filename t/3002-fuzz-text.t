@@ -1,2 +1,2 @@
 #!/bin/sh
-exec "${CB_BUILD:-$(dirname "$0")/../build}/t/fuzz-text"
+exec "${CB_BUILD:-$(dirname "$0")/../build}/t/fuzz-text" 12000

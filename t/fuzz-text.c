@@ -1,21 +1,9 @@
 /*
  * Fuzz target of everything that reads text: the tokeniser, vocabulary files
- * and the builder.  With libFuzzer:
- *
- *	clang -fsanitize=fuzzer,address -DFUZZER -Ilib t/fuzz-text.c ...
- *
- * Without, main() mutates a few seeds a fixed number of times, always the same
- * way, so that `make check` runs it; an argument is the number of rounds.
+ * and the builder.
  */
-#include <stdlib.h>
-#include <string.h>
-#include <unistd.h>
-
 #include "text/text.h"
 #include "fuzz.h"
-#include "tap.h"
-
-int	LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
 
 static const char *const tokens[] = {
 	"[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "a", "##a", "the", "e",
@@ -41,6 +29,7 @@ check_ids(const struct cb_vocab *v, const char *text, size_t n, int max_len,
 		if (cb_vocab_token(v, ids.at[i]) == NULL ||
 		    (all_known && ids.at[i] == cb_vocab_special(v, CB_UNK)))
 			abort();
+	fuzz_got += ids.n > 2;
 	cb_ids_clear(&ids);
 }
 
@@ -106,41 +95,19 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 	return 0;
 }
 
-#ifndef FUZZER
-static const struct seed seeds[] = {
-	SEED("\0" "[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\nthe\n##s\r\n\na\n"),
-	SEED("\1" "The caf\xc3\xa9s of \xe4\xbd\xa0\xe5\xa5\xbd, cafes [MASK]"),
-	SEED("\2" "e\xcc\x81\xe3\x80\xae\xf0\x9d\x85\xa5 aaaaaa[MASK]the"
-	    "[SEP]?"),
-	SEED("\xff" "\xea\xb0\x81 \xef\xac\x81 \xe1\x84\x92\xe1\x86\x9e\xe1\x86"
-	    "\xab \xc4\xb0 \xf3\xa0\x84\x80 \xe2\x80\x8d \xf0\x91\xa4\xb8"),
-	SEED("\3" "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
-	    "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa [CLS"),
-};
-
-int
-main(int argc, char **argv)
+void
+fuzz_seeds(void)
 {
-	int64_t rounds = argc > 1 ? atoll(argv[1]) : 60000, i;
-	struct cb_rng rng = { 0 };
-	uint8_t text[1024];
-	size_t n, at;
-	uint32_t k, edits;
-
-	plan(1);
-	for (i = 0; i < rounds; i++) {
-		n = seed_draw(text, &rng, seeds, CB_LEN(seeds), i);
-		edits = i < (int64_t)CB_LEN(seeds) ? 0 :
-		    cb_rng_below(&rng, 1, 12);
-		for (k = 0; k < edits; k++) {
-			at = cb_rng_below(&rng, 4 * k + 2, (uint32_t)n);
-			text[at] = (uint8_t)cb_rng_u32(&rng, 4 * k + 3);
-			if (cb_rng_below(&rng, 4 * k + 4, 4) == 0)
-				n = at + 1;	/* cut */
-		}
-		LLVMFuzzerTestOneInput(text, n);
-	}
-	ok(true, "%lld inputs, no crash, ids well formed", (long long)rounds);
-	return done();
+	FUZZ_TEXT("file", "\0" "[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\nthe\n"
+	    "##s\r\n\na\n");
+	FUZZ_TEXT("builder", "\1" "The caf\xc3\xa9s of \xe4\xbd\xa0"
+	    "\xe5\xa5\xbd, cafes [MASK]");
+	FUZZ_TEXT("marks", "\2" "e\xcc\x81\xe3\x80\xae\xf0\x9d\x85\xa5 "
+	    "aaaaaa[MASK]the[SEP]?");
+	FUZZ_TEXT("scripts", "\xff" "\xea\xb0\x81 \xef\xac\x81 \xe1\x84\x92"
+	    "\xe1\x86\x9e\xe1\x86\xab \xc4\xb0 \xf3\xa0\x84\x80 \xe2\x80\x8d "
+	    "\xf0\x91\xa4\xb8");
+	FUZZ_TEXT("long", "\3" "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+	    "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+	    "aaaaa [CLS");
 }
-#endif

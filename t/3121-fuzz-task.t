@@ -1,2 +1,0 @@
-#!/bin/sh
-exec "${CB_BUILD:-$(dirname "$0")/../build}/t/fuzz-task"
