@@ -53,6 +53,10 @@ void	cb_warn(const char *fmt, ...) CB_PRINTF(1, 2);
 /* cb_warn(cb_error()), then the status for main() to return: 1. */
 int	cb_complain(void);
 
+/* Is told of a fault that ends nothing, by whoever looks a whole input over:
+ * of what kind, in one word, and what, as a message.  Both borrowed. */
+typedef void cb_found_fn(void *arg, const char *kind, const char *what);
+
 /* ---- options: options.c ---------------------------------------------- */
 
 enum cb_opt_kind {

@@ -103,6 +103,29 @@ lmdb_get(struct lmdb *l, const char *key, const void **data, int64_t *bytes)
 	return 1;
 }
 
+int
+lmdb_each(struct lmdb *l, cb_place_fn *fn, void *arg)
+{
+	struct cb_source src = { .path = NULL };
+	MDB_cursor *c;
+	MDB_val k, v;
+	char *name;
+	int rc, stop = 0;
+
+	if (lmdb(mdb_cursor_open(l->txn, l->dbi, &c), "LMDB") < 0)
+		return -1;
+	while (stop == 0 && (rc = mdb_cursor_get(c, &k, &v, MDB_NEXT)) == 0) {
+		name = cb_strf("%.*s", (int)k.mv_size, (char *)k.mv_data);
+		src.name = name;
+		src.data = v.mv_data;
+		src.bytes = (int64_t)v.mv_size;
+		stop = fn(arg, &src);
+		free(name);
+	}
+	mdb_cursor_close(c);
+	return stop != 0 ? stop : rc == MDB_NOTFOUND ? 0 : lmdb(rc, "LMDB");
+}
+
 /* ---- writing ---------------------------------------------------------------- */
 
 /*

@@ -20,4 +20,9 @@ void	lmdb_close(struct lmdb *l);
 int	lmdb_get(struct lmdb *l, const char *key, const void **data,
 	    int64_t *bytes);
 
+
+/* Every key in turn, the name valid during the call, the bytes as above.  What
+ * fn gives, when it is not 0, ends it; -1 too where the tree is damaged. */
+int	lmdb_each(struct lmdb *l, cb_place_fn *fn, void *arg);
+
 #endif

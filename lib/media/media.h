@@ -94,6 +94,15 @@ const char *cb_media_damage(const struct cb_media *m);
 /* Packets given to the decoder so far: what fetching has cost. */
 int64_t	cb_media_fed(const struct cb_media *m);
 
+/*
+ * Would it do for training?  Opens it and decodes frames from beginning to end,
+ * a few of them or, with `whole`, all.  0: yes; 1: it will, but it is damaged;
+ * -1: no; cb_error() says why of both.  *info: what there is to know, without
+ * pts; zeroed where it cannot be opened.
+ */
+int	cb_media_check(struct cb_media_info *info, const struct cb_source *src,
+	    const struct cb_media_limits *limits, bool whole);
+
 /* ---- which frames: sample.c --------------------------------------------- */
 
 enum cb_strategy {
@@ -183,6 +192,14 @@ int	cb_places_add_base(struct cb_places *p, const char *base);
  */
 int	cb_places_find(struct cb_places *p, const char *place,
 	    const char *name, struct cb_source *out);
+
+/*
+ * Every medium of every place, in the order of the places and of the names; two
+ * files of one stem come both.  src is valid during the call, its data until
+ * the places are freed.  What fn gives, when it is not 0, ends it.
+ */
+typedef int cb_place_fn(void *arg, const struct cb_source *src);
+int	cb_places_each(struct cb_places *p, cb_place_fn *fn, void *arg);
 
 /* Has the name an extension of a video or picture file? */
 bool	cb_media_is_name(const char *path);

@@ -297,3 +297,23 @@ cb_places_find(struct cb_places *p, const char *place, const char *name,
 	return cb_fail(CB_EMISSING, "%s: no medium of this name in %s%s", name,
 	    p->at[0].path, p->n > 1 ? " and the other places" : "");
 }
+
+int
+cb_places_each(struct cb_places *p, cb_place_fn *fn, void *arg)
+{
+	struct cb_source src;
+	int i, k, rc = 0;
+
+	for (i = 0; i < p->n && rc == 0; i++) {
+		if (p->at[i].lmdb != NULL &&
+		    (rc = lmdb_each(p->at[i].lmdb, fn, arg)) < 0)
+			cb_fail_at("%s", p->at[i].path);
+		for (k = 0; k < p->at[i].n && rc == 0; k++) {
+			src = (struct cb_source){
+			    .name = p->at[i].entries[k].stem,
+			    .path = p->at[i].entries[k].path };
+			rc = fn(arg, &src);
+		}
+	}
+	return rc;
+}

@@ -2,8 +2,10 @@
  * Annotation jsonl: what the lines of each task look like, reading them, and
  * complaining with file and line about those that are not so.
  */
+#include <libgen.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "task/annotation.h"
 
@@ -172,23 +174,28 @@ add_medium(struct annotation *a, const json_t *line, int64_t *number)
  * it is the caller who decides.
  */
 static void
-add_id(struct annotation *a, const json_t *line, const struct line *at)
+add_id(struct annotation *a, const json_t *line, const struct line *at,
+    const struct annotation_how *how)
 {
 	json_t *id = annotation_id(a, line, a->n), *known;
 	const struct line *other;
-	char *key = cb_json_text(id);
+	char *key = cb_json_text(id), *why;
 
 	json_decref(id);
 	known = json_object_get(a->ids, key);
 	if (known == NULL) {
 		json_object_set_new_nocheck(a->ids, key, json_integer(a->n));
-	} else if (a->repeated == NULL) {
+	} else if (a->repeated == NULL || how->found != NULL) {
 		other = &a->lines[json_integer_value(known)];
-		a->repeated = cb_strf("%s:%lld: the id %s is that of line %lld"
+		why = cb_strf("%s:%lld: the id %s is that of line %lld"
 		    "%s%s too", a->files[at->file].path,
 		    (long long)at->number, key, (long long)other->number,
 		    other->file != at->file ? " of " : "",
 		    other->file != at->file ? a->files[other->file].path : "");
+		if (how->found != NULL)
+			how->found(how->arg, "repeated", why);
+		free(a->repeated);
+		a->repeated = why;
 	}
 	free(key);
 }
@@ -252,7 +259,8 @@ check_label(struct annotation *a, const json_t *line)
 }
 
 static int
-add_line(struct annotation *a, const json_t *line, const struct line *where)
+add_line(struct annotation *a, const json_t *line, const struct line *where,
+    const struct annotation_how *how)
 {
 	struct line *l;
 
@@ -266,9 +274,12 @@ add_line(struct annotation *a, const json_t *line, const struct line *where)
 	l = &a->lines[a->n];
 	*l = *where;
 	if (check_keys(a->kind, line) < 0 ||
-	    add_medium(a, line, &l->medium) < 0 || check_label(a, line) < 0)
+	    add_medium(a, line, &l->medium) < 0)
 		return -1;
-	add_id(a, line, l);
+	a->fault = "answer";
+	if (check_label(a, line) < 0)
+		return -1;
+	add_id(a, line, l, how);
 	a->n++;
 	return 0;
 }
@@ -276,8 +287,8 @@ add_line(struct annotation *a, const json_t *line, const struct line *where)
 /* ---- the file ----------------------------------------------------------- */
 
 static int
-read_line(struct annotation *a, const struct line *where, const char *task,
-    annotation_see *see, void *arg)
+read_line(struct annotation *a, const struct line *where,
+    const struct annotation_how *how)
 {
 	json_error_t why;
 	json_t *line;
@@ -291,12 +302,12 @@ read_line(struct annotation *a, const struct line *where, const char *task,
 		cb_fail(CB_EFORMAT, "not an object");
 		goto done;
 	}
-	if (a->kind == NULL && (a->kind = task != NULL ?
-	    convention_named(task) : guess(line)) == NULL)
+	if (a->kind == NULL && (a->kind = how->task != NULL ?
+	    convention_named(how->task) : guess(line)) == NULL)
 		goto done;
-	if (add_line(a, line, where) < 0)
+	if (add_line(a, line, where, how) < 0)
 		goto done;
-	if (see != NULL && see(arg, a, line) < 0)
+	if (how->see != NULL && how->see(how->arg, a, line) < 0)
 		goto done;
 	rc = 0;
 done:
@@ -305,8 +316,8 @@ done:
 }
 
 static int
-read_lines(struct annotation *a, int file, int64_t bytes, const char *task,
-    annotation_see *see, void *arg)
+read_lines(struct annotation *a, int file, int64_t bytes,
+    const struct annotation_how *how)
 {
 	const char *text = a->files[file].text, *end;
 	struct line l = { .file = file };
@@ -318,9 +329,14 @@ read_lines(struct annotation *a, int file, int64_t bytes, const char *task,
 		l.number++;
 		if ((int64_t)strspn(text + l.at, " \t\r") >= l.bytes)
 			continue;
-		if (read_line(a, &l, task, see, arg) < 0)
-			return cb_fail_at("%s:%lld", a->files[file].path,
-			    (long long)l.number);
+		a->fault = "line";
+		if (read_line(a, &l, how) == 0)
+			continue;
+		cb_fail_at("%s:%lld", a->files[file].path,
+		    (long long)l.number);
+		if (how->found == NULL)
+			return -1;
+		how->found(how->arg, a->fault, cb_error());
 	}
 	if (a->n == before)
 		return cb_fail(CB_EFORMAT, "%s: no examples in it",
@@ -329,8 +345,8 @@ read_lines(struct annotation *a, int file, int64_t bytes, const char *task,
 }
 
 static int
-read_file(struct annotation *a, int i, const char *path, const char *task,
-    annotation_see *see, void *arg)
+read_file(struct annotation *a, int i, const char *path,
+    const struct annotation_how *how)
 {
 	struct annotation_file *f = &a->files[i];
 	int64_t bytes, before = a->nmedia;
@@ -349,7 +365,7 @@ read_file(struct annotation *a, int i, const char *path, const char *task,
 	else
 		cb_sha256(a->sha256, both, (int64_t)strlen(both));
 	free(both);
-	if (read_lines(a, i, bytes, task, see, arg) < 0)
+	if (read_lines(a, i, bytes, how) < 0)
 		return -1;
 	f->media = a->nmedia - before;
 	return 0;
@@ -357,7 +373,7 @@ read_file(struct annotation *a, int i, const char *path, const char *task,
 
 int
 annotation_open(struct annotation **out, char *const *paths, int n,
-    const char *task, annotation_see *see, void *arg)
+    const struct annotation_how *how)
 {
 	struct annotation *a;
 	int i, rc = -1;
@@ -370,9 +386,13 @@ annotation_open(struct annotation **out, char *const *paths, int n,
 	a->media_index = json_object();
 	a->ids = json_object();
 	a->counts = json_object();
-	for (i = 0; i < n; i++)
-		if (read_file(a, i, paths[i], task, see, arg) < 0)
+	for (i = 0; i < n; i++) {
+		if (read_file(a, i, paths[i], how) == 0)
+			continue;
+		if (how->found == NULL)
 			goto done;
+		how->found(how->arg, "file", cb_error());
+	}
 	*out = a;
 	a = NULL;
 	rc = 0;
@@ -420,6 +440,30 @@ annotation_id(const struct annotation *a, const json_t *line, int64_t i)
 	    json_object_get(line, a->kind->id);
 
 	return id != NULL ? json_incref(id) : json_integer(i);
+}
+
+/* ---- what stands beside it ------------------------------------------------ */
+
+char *
+annotation_folder(const char *path)
+{
+	char *copy = cb_strf("%s", path), *dir;
+
+	dir = cb_strf("%s", strcmp(path, "-") == 0 ? "." : dirname(copy));
+	free(copy);
+	return dir;
+}
+
+char *
+annotation_beside(const char *path, const char *name)
+{
+	char *dir = annotation_folder(path), *file = cb_strf("%s/%s", dir, name);
+
+	free(dir);
+	if (access(file, F_OK) == 0)
+		return file;
+	free(file);
+	return NULL;
 }
 
 /* ---- answers ------------------------------------------------------------ */

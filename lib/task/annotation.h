@@ -56,6 +56,7 @@ struct annotation {
 	json_t	*media_index;	/* name -> number, of the last file */
 	json_t	*ids;		/* id -> which of the lines */
 	char	*repeated;	/* says where an id is repeated first; NULL */
+	const char *fault;	/* kind of the next, while reading */
 	json_t	*counts;	/* answer -> examples that have it */
 };
 
@@ -66,9 +67,17 @@ struct annotation {
 typedef int annotation_see(void *arg, struct annotation *a,
     const json_t *line);
 
-/* task NULL: guessed. */
+struct annotation_how {
+	const char *task;	/* NULL: guessed */
+	annotation_see *see;	/* NULL: nobody looks */
+	/* Told of each bad line, which is left out, instead of failing; of
+	 * each repeated id too.  Kinds: "file", "line", "answer", "repeated".
+	 * NULL: a bad line is an error. */
+	cb_found_fn *found;
+	void	*arg;		/* of both */
+};
 int	 annotation_open(struct annotation **out, char *const *paths, int n,
-	    const char *task, annotation_see *see, void *arg);
+	    const struct annotation_how *how);
 void	 annotation_close(struct annotation *a);
 
 /* Line i parsed again, yours to decref; NULL: out of memory. */
@@ -86,6 +95,13 @@ char	*annotation_name(const json_t *medium);
 
 /* Answers of a.counts, most frequent first, ties by name; yours. */
 json_t	*annotation_answers(const struct annotation *a);
+
+/* The folder of an annotation, "." of stdin; yours to free. */
+char	*annotation_folder(const char *path);
+
+/* The file of this name beside an annotation, NULL where there is none;
+ * yours to free. */
+char	*annotation_beside(const char *path, const char *name);
 
 /* An answer list from {answer: label} or a list of names; yours. */
 int	 answers_load(json_t **out, const char *path);

@@ -5,7 +5,6 @@
  * an epoch has is worked out from (seed, epoch) alone, so that --skip costs
  * nothing.
  */
-#include <libgen.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -50,29 +49,6 @@ cb_list_defaults(void)
 
 /* ---- answers and vocabulary --------------------------------------------- */
 
-static char *
-folder(const char *path)
-{
-	char *copy = cb_strf("%s", path), *dir;
-
-	dir = cb_strf("%s", strcmp(path, "-") == 0 ? "." : dirname(copy));
-	free(copy);
-	return dir;
-}
-
-/* The file beside the annotation, NULL where there is none; yours to free. */
-static char *
-beside(const char *path, const char *name)
-{
-	char *dir = folder(path), *file = cb_strf("%s/%s", dir, name);
-
-	free(dir);
-	if (access(file, F_OK) == 0)
-		return file;
-	free(file);
-	return NULL;
-}
-
 static int
 index_answers(struct cb_list *l)
 {
@@ -96,9 +72,9 @@ static int
 find_lists(struct cb_list *l, const char *path)
 {
 	char *answers = l->o.answers != NULL ? cb_strf("%s", l->o.answers) :
-	    beside(path, "ans2label.json");
+	    annotation_beside(path, "ans2label.json");
 	char *vocab = l->o.vocab != NULL ? cb_strf("%s", l->o.vocab) :
-	    beside(path, "vocab.txt");
+	    annotation_beside(path, "vocab.txt");
 	int rc = -1;
 
 	if (answers != NULL && (answers_load(&l->answers, answers) < 0 ||
@@ -324,7 +300,7 @@ static int
 make_header(struct cb_list *l)
 {
 	struct cb_msg *m;
-	char *base = folder(l->a->path);
+	char *base = annotation_folder(l->a->path);
 
 	if (cb_msg_new(&m) < 0) {
 		free(base);
@@ -552,11 +528,11 @@ check_ranges(const struct cb_list_options *o)
 static int
 check_folders(char *const *paths, int n)
 {
-	char *first = folder(paths[0]), *other;
+	char *first = annotation_folder(paths[0]), *other;
 	int i, rc = 0;
 
 	for (i = 1; i < n && rc == 0; i++) {
-		other = folder(paths[i]);
+		other = annotation_folder(paths[i]);
 		if (strcmp(first, other) != 0)
 			rc = cb_fail(CB_EUSAGE, "%s is not beside %s: say "
 			    "where the media of each are", paths[i], paths[0]);
@@ -570,6 +546,8 @@ int
 cb_list_open(struct cb_list **out, char *const *paths, int n,
     const struct cb_list_options *options)
 {
+	struct annotation_how how = { .task = options->task,
+	    .see = see_line };
 	struct cb_list *l;
 	int rc = -1;
 
@@ -579,9 +557,11 @@ cb_list_open(struct cb_list **out, char *const *paths, int n,
 	if ((l = calloc(1, sizeof(*l))) == NULL)
 		return cb_fail(CB_ENOMEM, "%s", paths[0]);
 	l->o = *options;
-	if (find_lists(l, paths[0]) < 0 || annotation_open(&l->a, paths, n,
-	    l->o.task, see_line, l) < 0 || make_lists(l) < 0 || settle_negatives(l) < 0 ||
-	    sort_examples(l) < 0 || make_chunks(l) < 0)
+	how.arg = l;
+	if (find_lists(l, paths[0]) < 0 ||
+	    annotation_open(&l->a, paths, n, &how) < 0 || make_lists(l) < 0 ||
+	    settle_negatives(l) < 0 || sort_examples(l) < 0 ||
+	    make_chunks(l) < 0)
 		goto done;
 	if (__builtin_mul_overflow(l->nchunks, l->o.epochs, &l->end) ||
 	    l->end > UINT32_MAX) {

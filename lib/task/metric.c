@@ -500,13 +500,15 @@ cb_metrics_files(json_t **out, const char *task, const char *annotations,
     const char *predictions, const char *answers, bool original)
 {
 	json_t *questions = json_array(), *names = NULL;
+	const struct annotation_how how = { .task = task, .see = keep_line,
+	    .arg = questions };
 	char *path = (char *)(uintptr_t)annotations;
 	struct annotation *a = NULL;
 	int rc = -1;
 
 	if (answers != NULL && answers_load(&names, answers) < 0)
 		goto done;
-	if (annotation_open(&a, &path, 1, task, keep_line, questions) < 0)
+	if (annotation_open(&a, &path, 1, &how) < 0)
 		goto done;
 	if (strcmp(a->kind->task, "captions") == 0)
 		rc = metric_captions(out, a, predictions);
