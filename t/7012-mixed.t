@@ -1,6 +1,6 @@
 #!/bin/bash
 # cb-list: several files of annotations in one stream, each with its media.
-. "$(dirname "$0")/lib.sh"; plan 31
+. "$(dirname "$0")/lib.sh"; plan 32
 
 caps() { # N KEY PREFIX: two captions for each of N media
 	local i
@@ -121,3 +121,12 @@ is "$(cat s)" 30 'what the group says goes before what cb-decode is told'
 sed 's/"caption"/"place": 3, "caption"/' a.jsonl >p.jsonl
 cb-list --mismatch 0 -m A p.jsonl | cb-decode >out; is $? 0 \
     'a key of that name in the annotation is another'
+
+# captions of videos are those of retrieval, unless the task is named
+echo '{"caption": "c", "clip_name": "v"}' >v.jsonl
+for t in '' '-t captions'; do
+	cb-list $t --mismatch 0 -n 0 v.jsonl 2>err | cb-dump | jq -r '.task // empty'
+	cb-list $t --split eval v.jsonl | cb-dump | jq -r '.task // empty'
+done >tasks
+is "$(tr '\n' ' ' <tasks)" 'retrieval retrieval captions captions ' \
+    'captions of videos'

@@ -1,7 +1,7 @@
 #!/bin/bash
 # Pretraining on captions and counting: trained, scored, measured; and what was
 # pretrained is where another task begins.
-. "$(dirname "$0")/lib.sh"; plan 39
+. "$(dirname "$0")/lib.sh"; plan 40
 
 SMALL="-s max_img_size=128 -s hidden_size=32 -s num_hidden_layers=1
     -s num_attention_heads=2 -s intermediate_size=32 -s stem_out_channels=4
@@ -94,6 +94,11 @@ done >r.jsonl
 cb-list --vocab vocab.txt r.jsonl | fake-pictures 2 1 40 40 |
     train ret -s e2e_weights_path="$(weights a)" --steps 1
 is "$? $(grep -c "$n tensors taken, 4 missing" err)" '0 1' 'so does retrieval'
+tac vocab.txt >tacov.txt
+cb-list --vocab tacov.txt q.jsonl | fake-pictures 2 1 40 40 |
+    train other -s e2e_weights_path="$(weights a)"
+is "$? $(grep -c 'its vocabulary is not that of the stream' err)" '1 1' \
+    'words in another order are refused'
 cb-tokenize -m 0.5 <q.cb | train no; is $? 1 'masked words for another task'
 like err 'its words are masked, which is for pretraining: cb-tokenize -m 0' \
     'are refused'

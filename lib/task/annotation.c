@@ -28,7 +28,7 @@ static const struct convention conventions[] = {
 	    { "question" }, "answer", "question_id", LABEL_NAME },
 	{ "retrieval", { "clip_name", "media" },
 	    { "caption" }, "clip_name", NULL, LABEL_NONE },
-	{ "captions", { "coco_id", "vg_id", "image_id", "media" },
+	{ "captions", { "coco_id", "vg_id", "image_id", "clip_name", "media" },
 	    { "caption" }, "caption", NULL, LABEL_NONE },
 };
 

@@ -21,7 +21,7 @@ enum label_kind {
 /* How the lines of a task look; the table is in annotation.c. */
 struct convention {
 	const char *task;
-	const char *media[5];	/* keys of the medium's id: first one there */
+	const char *media[6];	/* keys of the medium's id: first one there */
 	const char *needs[3];	/* keys that must be there */
 	const char *mark;	/* key that gives the task away */
 	const char *id;		/* key of the example's id; else its number */

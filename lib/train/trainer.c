@@ -160,6 +160,24 @@ identify(struct trainer *t)
 
 /* ---- weights ------------------------------------------------------------------------ */
 
+/* Rows of the word embedding are words: in a checkpoint of ours they must be
+ * those of the stream, or each would be taken for another without a sign. */
+static int
+check_words(const struct trainer *t, const char *path)
+{
+	struct cb_safetensors *f = NULL;
+	struct cb_checkpoint c = { 0 };
+	int rc = 0;
+
+	if (cb_checkpoint_open(&f, &c, path) == 0 && c.vocab != NULL &&
+	    t->about.vocab != NULL && !json_equal(c.vocab, t->about.vocab))
+		rc = cb_fail(CB_EUSAGE, "%s: its vocabulary is not that of the "
+		    "stream: give cb-list the one it was trained with", path);
+	cb_checkpoint_clear(&c);
+	cb_safetensors_close(f);
+	return rc;
+}
+
 static int
 import_one(struct trainer *t, enum cb_import_kind kind, const char *path)
 {
@@ -167,6 +185,8 @@ import_one(struct trainer *t, enum cb_import_kind kind, const char *path)
 
 	if (path[0] == '\0')
 		return 0;
+	if (kind == CB_IMPORT_E2E && check_words(t, path) < 0)
+		return -1;
 	if (cb_import(&r, kind, path, t->params, t->nparams, t->point.w) < 0)
 		return -1;
 	cb_warn("%s: %d tensors taken, %d missing%s%s, %d unexpected%s%s, "
