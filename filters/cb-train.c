@@ -13,7 +13,7 @@ static struct cb_strs sets;
 static int64_t threads, memory_mb = 4096, steps, restore_every;
 static int64_t init_stats = -1;
 static int64_t checkpoint_every, log_every = 10;
-static const char *on_error = "skip";
+static const char *on_error = "skip", *validate;
 
 static const struct cb_opt options[] = {
 	{ 'o', "output", CB_OPT_STR, &run, "DIR", "run directory [run]", 0, 0 },
@@ -32,11 +32,13 @@ static const struct cb_opt options[] = {
 	{ 0, "init-stats", CB_OPT_INT, &init_stats, "N",
 	    "set the norms from the first N pictures [init_stats]", 0, 1e6 },
 	{ 0, "restore-every", CB_OPT_INT, &restore_every, "N",
-	    "steps between restore points [a 20th]", 1, 1e12 },
+	    "steps between restore points [save_steps_ratio]", 1, 1e12 },
 	{ 0, "checkpoint-every", CB_OPT_INT, &checkpoint_every, "N",
 	    "steps between checkpoints [at the end]", 1, 1e12 },
 	{ 0, "log-every", CB_OPT_INT, &log_every, "N",
 	    "steps between lines of log.jsonl [10]", 1, 1e12 },
+	{ 0, "val", CB_OPT_STR, &validate, "COMMAND",
+	    "yields the stream to validate on [no validation]", 0, 0 },
 	{ 0, "on-error", CB_OPT_STR, &on_error, "WHAT",
 	    "bad media: skip or stop [skip]", 0, 0 },
 	{ 0 }
@@ -95,7 +97,8 @@ main(int argc, char **argv)
 	o = (struct cb_run_options){ .run = run, .engine = engine,
 	    .threads = (int)threads, .memory = memory_mb << 20, .steps = steps,
 	    .init_stats = init_stats, .restore_every = restore_every,
-	    .checkpoint_every = checkpoint_every, .log_every = log_every,
+	    .validate = validate, .checkpoint_every = checkpoint_every,
+	    .log_every = log_every,
 	    .argc = argc, .argv = argv };
 	if (read_settings(&s) < 0) {
 		free(sets.at);

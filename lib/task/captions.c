@@ -10,7 +10,7 @@
 #include "task/metric.h"
 
 struct sums {
-	const struct annotation *a;
+	const json_t *ids;	/* those that there are; NULL: any */
 	json_int_t lines, texts, matches, matched, words, told;
 	double itm_loss, mlm_loss;
 	json_t *seen;		/* word -> times that it was masked */
@@ -53,7 +53,8 @@ take_caption(void *arg, json_t *line)
 	size_t i;
 	int rc = 0;
 
-	if (key == NULL || json_object_get(s->a->ids, key) == NULL)
+	if (s->ids != NULL &&
+	    (key == NULL || json_object_get(s->ids, key) == NULL))
 		rc = cb_fail(CB_EFORMAT, "there is no caption with the id %s",
 		    key != NULL ? key : "(none)");
 	free(key);
@@ -117,11 +118,30 @@ int
 metric_captions(json_t **out, const struct annotation *a,
     const char *predictions)
 {
-	struct sums s = { .a = a, .seen = json_object() };
+	struct sums s = { .ids = a->ids, .seen = json_object() };
 	int rc = metric_read(predictions, take_caption, &s);
 
 	if (rc == 0 && s.lines == 0)
 		rc = cb_fail(CB_EFORMAT, "%s: no predictions", predictions);
+	if (rc == 0) {
+		*out = json_object();
+		put(*out, &s);
+	}
+	json_decref(s.seen);
+	return rc;
+}
+
+int
+metric_captions_list(json_t **out, const json_t *predictions)
+{
+	struct sums s = { .seen = json_object() };
+	json_t *line;
+	size_t i;
+	int rc = 0;
+
+	json_array_foreach((json_t *)(uintptr_t)predictions, i, line)
+		if ((rc = take_caption(&s, line)) < 0)
+			break;
 	if (rc == 0) {
 		*out = json_object();
 		put(*out, &s);

@@ -1,7 +1,7 @@
 /*
  * Private to the metrics: metric.c has the accuracies of answers and reads the
  * files, rank.c retrieval, count.c and captions.c what those tasks have of
- * their own.
+ * their own; measure.c takes truth and predictions batch by batch.
  */
 #ifndef CB_TASK_METRIC_H
 #define CB_TASK_METRIC_H
@@ -22,5 +22,7 @@ void	metric_squares(json_t *out, const json_t *annotations,
 /* Losses and accuracies of pretraining; see cb-eval(1). */
 int	metric_captions(json_t **out, const struct annotation *a,
 	    const char *predictions);
+/* The same of a list of predictions, whatever their ids. */
+int	metric_captions_list(json_t **out, const json_t *predictions);
 
 #endif

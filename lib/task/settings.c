@@ -82,6 +82,11 @@ static const struct row keys[] = {
 	    0, 1, 1e6, "1", NULL, NULL },
 	{ "num_train_epochs", REAL, AT(num_train_epochs), 0, 0, 1e9, "10",
 	    NULL, NULL },
+	{ "num_valid", INT, AT(num_valid), 0, 1, 1e6, "20", NULL, NULL },
+	{ "min_valid_steps", INT, AT(min_valid_steps), 0, 1, BIG, "100", "1",
+	    NULL },
+	{ "save_steps_ratio", REAL, AT(save_steps_ratio), 0, 0, 1, "0.01",
+	    "0.05", NULL },
 	{ "seed", INT64, AT(seed), 0, 0, 9e15, "42", NULL, NULL },
 	{ "optim", TEXT, AT(optim), 0, 0, 0, "\"adamw\"", NULL, NULL },
 	{ "betas", REALS, AT(betas), 2, 0, 0.999999, "[0.9, 0.98]", NULL,
@@ -178,7 +183,6 @@ static const struct row model_keys[] = {
  * (quirk 9), here or there. */
 static const char *const unused[] = {
 	"train_datasets", "val_datasets", "output_dir", "tokenizer_dir",
-	"num_valid", "min_valid_steps", "save_steps_ratio",
 	"random_sample_clips",
 	"debug", "data_ratio", "n_workers", "pin_mem", "fp16",
 	"detectron2_model_cfg", "cnn_optim", "cnn_sgd_momentum", "classifier",

@@ -58,6 +58,9 @@ struct cb_settings {
 	/* training */
 	int	 train_batch_size, val_batch_size, gradient_accumulation_steps;
 	double	 num_train_epochs;
+	int	 num_valid, min_valid_steps;	/* validations of a run, and
+						 * steps between two */
+	double	 save_steps_ratio;	/* of the run, between restore points */
 	int64_t	 seed;
 	char	*optim;			/* "adamw" */
 	double	 betas[2];

@@ -205,6 +205,34 @@ int	cb_pairs_add(struct cb_pairs *p, const char *text,
  */
 int	cb_pairs_metrics(json_t **out, const struct cb_pairs *p);
 
+/* ---- metrics of a stream that carries its truth: measure.c --------------- */
+
+/* The one number by which models are compared. */
+struct cb_figure {
+	const char *name;	/* its key among the metrics */
+	bool	 lowest;	/* is best; else the highest */
+	double	 value;
+};
+
+struct cb_measure;
+
+/*
+ * What cb-eval would say of the predictions of a whole stream, whose examples
+ * bring what is right.  task: of the stream, the original's names included.
+ * answers: names of its labels, borrowed; NULL.
+ */
+int	cb_measure_new(struct cb_measure **out, const char *task,
+	    const json_t *answers);
+void	cb_measure_free(struct cb_measure *m);
+
+/* A batch and its predictions: JSON lines, one for each text of cb-score(1). */
+int	cb_measure_add(struct cb_measure *m, const struct cb_batch *b,
+	    const char *lines);
+
+/* *out is yours.  An error where nothing came to be compared. */
+int	cb_measure_end(json_t **out, struct cb_figure *f,
+	    struct cb_measure *m);
+
 /* ---- questions about made videos: demo.c ----------------------------------- */
 
 /* What shapes, colours and backgrounds there are; NULL behind the last. */

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "train.h"
 
@@ -183,6 +184,25 @@ newest(const char *dir)
 	return best;
 }
 
+/* The file that result.json names the best; NULL: there is none. */
+static char *
+best_of(const char *run)
+{
+	char *path = cb_strf("%s/result.json", run), *best = NULL;
+	const char *name;
+	json_t *r = NULL;
+
+	if (access(path, F_OK) == 0 && cb_json_load(&r, path) == 0) {
+		name = json_string_value(json_object_get(json_object_get(r,
+		    "best"), "checkpoint"));
+		if (name != NULL)
+			best = cb_strf("%s/%s", run, name);
+	}
+	json_decref(r);
+	free(path);
+	return best;
+}
+
 int
 cb_checkpoint_find(char **path, const char *run_or_file)
 {
@@ -198,6 +218,8 @@ cb_checkpoint_find(char **path, const char *run_or_file)
 		*path = cb_strf("%s", run_or_file);
 		return 0;
 	}
+	if ((*path = best_of(run_or_file)) != NULL)
+		return 0;
 	dir = cb_strf("%s/ckpt", run_or_file);
 	if ((n = newest(dir)) < 0) {	/* or the ckpt directory itself */
 		free(dir);

@@ -244,28 +244,17 @@ cb_log_close(struct cb_log *l)
 	return rc;
 }
 
-/* ---- args.json --------------------------------------------------------------------- */
+/* ---- args.json and the like ---------------------------------------------------------- */
 
 int
-cb_args_write(const char *run, int argc, char *const *argv,
-    const json_t *settings, const json_t *provenance)
+cb_run_write(const char *run, const char *name, const json_t *v)
 {
-	char *path = cb_strf("%s/args.json", run), *text = NULL;
-	json_t *all = json_object(), *args = json_array();
+	char *path = cb_strf("%s/%s", run, name);
+	char *text = cb_json_exact(v, JSON_INDENT(2));
 	struct cb_file *f;
-	int i, rc = -1;
+	int rc = -1;
 
-	json_object_set_new(all, "version", json_string(CB_VERSION));
-	/* An argument need not be UTF-8: it is then left out as null. */
-	for (i = 0; i < argc; i++)
-		if (json_array_append_new(args, json_string(argv[i])) < 0)
-			json_array_append_new(args, json_null());
-	json_object_set_new(all, "args", args);
-	json_object_set_new(all, "settings", json_deep_copy(settings));
-	if (provenance != NULL)
-		json_object_set_new(all, "provenance",
-		    json_deep_copy(provenance));
-	if ((text = cb_json_exact(all, JSON_INDENT(2))) == NULL) {
+	if (text == NULL) {
 		cb_fail(CB_ENOMEM, "%s", path);
 		goto done;
 	}
@@ -278,8 +267,29 @@ cb_args_write(const char *run, int argc, char *const *argv,
 	}
 	rc = cb_file_commit(f);
 done:
-	json_decref(all);
 	free(text);
 	free(path);
+	return rc;
+}
+
+int
+cb_args_write(const char *run, int argc, char *const *argv,
+    const json_t *settings, const json_t *provenance)
+{
+	json_t *all = json_object(), *args = json_array();
+	int i, rc;
+
+	json_object_set_new(all, "version", json_string(CB_VERSION));
+	/* An argument need not be UTF-8: it is then left out as null. */
+	for (i = 0; i < argc; i++)
+		if (json_array_append_new(args, json_string(argv[i])) < 0)
+			json_array_append_new(args, json_null());
+	json_object_set_new(all, "args", args);
+	json_object_set_new(all, "settings", json_deep_copy(settings));
+	if (provenance != NULL)
+		json_object_set_new(all, "provenance",
+		    json_deep_copy(provenance));
+	rc = cb_run_write(run, "args.json", all);
+	json_decref(all);
 	return rc;
 }

@@ -61,7 +61,22 @@ cb_lr_at(int64_t step, int64_t total, double base, enum cb_decay kind,
 	return lr > 0 ? lr : FLOOR;
 }
 
-/*
- * The number of groups already rounded up to what an epoch yields is the
- * caller's matter; here an epoch may be a fraction, as in the original.
- */
+/* ---- how long a run is ----------------------------------------------------- */
+
+int64_t
+cb_plan_steps(double epochs, int64_t groups, int64_t batch, int64_t accumulate)
+{
+	return (int64_t)ceil(epochs * (double)groups /
+	    (double)(batch * accumulate));
+}
+
+void
+cb_plan_points(int64_t *valid, int64_t *save, const struct cb_settings *s,
+    int64_t steps)
+{
+	*valid = (int64_t)ceil((double)steps / s->num_valid /
+	    s->min_valid_steps) * s->min_valid_steps;
+	*save = (int64_t)(s->save_steps_ratio * (double)steps);
+	if (*save < 1)
+		*save = 1;
+}

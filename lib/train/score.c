@@ -13,6 +13,7 @@ struct cb_scorer {
 	struct cb_engine *e;
 	struct cb_model *m;
 	bool have_settings;
+	bool borrowed;		/* the model is another's */
 	bool retrieval;		/* scores tell whether text and medium match */
 	bool counts;		/* they are numbers, not of labels */
 	bool masks;		/* it tells masked words */
@@ -60,29 +61,36 @@ load_weights(struct cb_scorer *s)
 	return rc;
 }
 
+/* What the checkpoint says, all but the weights; to the shape of its model. */
+static int
+understand(struct cb_scorer *s, struct cb_model_config *c, const char *where)
+{
+	const char *task = s->about.task != NULL ? s->about.task : "";
+
+	if (cb_settings_parse(&s->settings, s->about.config, where) < 0)
+		return -1;
+	s->have_settings = true;
+	s->retrieval = strcmp(task, "retrieval") == 0;
+	if (open_vocab(s) < 0 || cb_model_config_from(c, &s->settings, task,
+	    (int64_t)json_array_size(s->about.answers),
+	    (int64_t)json_array_size(s->about.vocab)) < 0)
+		return cb_fail_at("%s", where);
+	s->counts = c->head == CB_HEAD_REGRESS;
+	s->masks = c->head == CB_HEAD_PRETRAIN;
+	return 0;
+}
+
 static int
 open_parts(struct cb_scorer *s, const char *path, const char *engine,
     int threads)
 {
 	struct cb_model_config c;
 
-	if (cb_checkpoint_open(&s->file, &s->about, path) < 0)
-		return -1;
-	if (cb_settings_parse(&s->settings, s->about.config, path) < 0)
-		return -1;
-	s->have_settings = true;
-	s->retrieval = s->about.task != NULL &&
-	    strcmp(s->about.task, "retrieval") == 0;
-	if (open_vocab(s) < 0 || cb_model_config_from(&c, &s->settings,
-	    s->about.task != NULL ? s->about.task : "",
-	    (int64_t)json_array_size(s->about.answers),
-	    (int64_t)json_array_size(s->about.vocab)) < 0)
-		return cb_fail_at("%s", path);
-	if (cb_engine_open(&s->e, engine, threads) < 0 ||
+	if (cb_checkpoint_open(&s->file, &s->about, path) < 0 ||
+	    understand(s, &c, path) < 0 ||
+	    cb_engine_open(&s->e, engine, threads) < 0 ||
 	    cb_model_new(&s->m, s->e, &c) < 0)
 		return -1;
-	s->counts = c.head == CB_HEAD_REGRESS;
-	s->masks = c.head == CB_HEAD_PRETRAIN;
 	return load_weights(s);
 }
 
@@ -110,12 +118,37 @@ cb_scorer_open(struct cb_scorer **out, const char *model, const char *engine,
 	return 0;
 }
 
+int
+cb_scorer_of(struct cb_scorer **out, struct cb_model *m,
+    const struct cb_checkpoint *about)
+{
+	struct cb_scorer *s = calloc(1, sizeof(*s));
+	struct cb_model_config c;
+
+	if (s == NULL)
+		return cb_fail(CB_ENOMEM, "scores");
+	s->borrowed = true;
+	s->m = m;
+	s->about.config = json_incref(about->config);
+	s->about.answers = json_incref(about->answers);
+	s->about.vocab = json_incref(about->vocab);
+	if (about->task != NULL)
+		s->about.task = cb_strf("%s", about->task);
+	if (understand(s, &c, "the model") < 0) {
+		cb_scorer_close(s);
+		return -1;
+	}
+	*out = s;
+	return 0;
+}
+
 void
 cb_scorer_close(struct cb_scorer *s)
 {
 	if (s == NULL)
 		return;
-	cb_model_free(s->m);
+	if (!s->borrowed)
+		cb_model_free(s->m);
 	if (s->e != NULL)
 		s->e->free(s->e);
 	cb_vocab_free(s->vocab);

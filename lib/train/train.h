@@ -25,6 +25,21 @@
 double	cb_lr_at(int64_t step, int64_t total, double base, enum cb_decay kind,
 	    double warmup_ratio, const int *milestones, int n, int64_t epoch);
 
+/*
+ * Optimiser steps of so many epochs of groups, `batch` of them a batch,
+ * as in the original (quirk 35): rounded up once, at the end.
+ */
+int64_t	cb_plan_steps(double epochs, int64_t groups, int64_t batch,
+	    int64_t accumulate);
+
+/*
+ * Steps between two validations, num_valid of them in a run but never closer
+ * than min_valid_steps, whose multiple it is; and between two restore points,
+ * at least one where the original's comes out as none (quirk 34).
+ */
+void	cb_plan_points(int64_t *valid, int64_t *save,
+	    const struct cb_settings *s, int64_t steps);
+
 /* ---- groups and segments: groups.c, optim.c ----------------------------- */
 
 #define CB_GROUPS 8
@@ -149,6 +164,9 @@ int	cb_log_sync(struct cb_log *l);
 /* Wipes the progress line.  A failed close is a failed write. */
 int	cb_log_close(struct cb_log *l);
 
+/* Writes RUN/NAME whole, or not at all. */
+int	cb_run_write(const char *run, const char *name, const json_t *v);
+
 /* RUN/args.json: version, arguments, effective settings, and the provenance of
  * the stream (may be NULL); all borrowed. */
 int	cb_args_write(const char *run, int argc, char *const *argv,
@@ -168,14 +186,17 @@ struct cb_checkpoint {
 };
 void	cb_checkpoint_clear(struct cb_checkpoint *c);
 
+/* Where checkpoint N of a run is. */
+#define CB_CHECKPOINT_PATH "ckpt/model_step_%lld.safetensors"
+
 /* Writes RUN/ckpt/model_step_N.safetensors: every parameter of the table.  w
  * here and below is a host arena. */
 int	cb_checkpoint_save(const char *run, const struct cb_checkpoint *c,
 	    const struct cb_param *p, int n, const float *w);
 
 /*
- * The file that -m names: a file as it is; of a run directory the newest of
- * ckpt/.  Yours to free.
+ * The file that -m names: a file as it is; of a run directory the best, where
+ * result.json names one, else the newest of ckpt/.  Yours to free.
  */
 int	cb_checkpoint_find(char **path, const char *run_or_file);
 
@@ -273,7 +294,8 @@ struct cb_run_options {
 	int64_t	 memory;	/* of cb_model_memory(), bytes; 0: any */
 	int64_t	 steps;		/* 0: to the end of the stream */
 	int64_t	 init_stats;	/* pictures to set the norms from; 0: do not */
-	int64_t	 restore_every;	/* steps; 0: a twentieth of the run */
+	const char *validate;	/* a command that yields a stream; NULL: none */
+	int64_t	 restore_every;	/* steps; 0: by save_steps_ratio */
 	int64_t	 checkpoint_every;	/* steps; 0: at the end only */
 	int64_t	 log_every;	/* steps */
 	int	 argc;
@@ -281,8 +303,10 @@ struct cb_run_options {
 };
 
 /*
- * Trains to the end and leaves the checkpoint.  Goes on from a restore point if
- * the run directory has one.  A signal or a broken stream leaves a restore
+ * Trains to the end and leaves the checkpoint; of validations that of the best
+ * too, and result.json.  A validation that fails does not end the run, but is
+ * an error at its end.  Goes on from a restore point if the run directory has
+ * one.  A signal or a broken stream leaves a restore
  * point and is an error.  *steps: how many are done.
  */
 int	cb_train_run(struct cb_feed *feed, struct cb_settings *s,
@@ -299,10 +323,14 @@ int	cb_batch_fits(const struct cb_batch *b, int options);
 /* A trained model and what its checkpoint says: settings, words, answers. */
 struct cb_scorer;
 
-/* model: a run directory (its newest checkpoint) or a checkpoint; engine and
- * threads: as for cb_engine_open(). */
+/* model: a run directory, see cb_checkpoint_find(), or a checkpoint; engine
+ * and threads: as for cb_engine_open(). */
 int	cb_scorer_open(struct cb_scorer **out, const char *model,
 	    const char *engine, int threads);
+/* Of a model as it is at the time of cb_scorer_batch(); borrows it, and takes
+ * what it needs of `about`. */
+int	cb_scorer_of(struct cb_scorer **out, struct cb_model *m,
+	    const struct cb_checkpoint *about);
 void	cb_scorer_close(struct cb_scorer *s);
 
 const struct cb_settings *cb_scorer_settings(const struct cb_scorer *s);

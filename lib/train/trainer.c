@@ -16,7 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "train.h"
+#include "train/validate.h"
 
 struct trainer {
 	struct cb_run_options *o;
@@ -34,6 +34,9 @@ struct trainer {
 	float	*moment, *variance;	/* engine */
 	struct cb_restore point;	/* with the host arenas */
 	int64_t	 total, saved;		/* steps; the last that was saved */
+	struct cb_scorer *scorer;	/* NULL: no validation */
+	json_t	*validations;
+	int64_t	 valid_every;		/* steps */
 	/* batches that were read to set the norms, still to be trained on */
 	struct cb_batch **held;
 	int	 nheld, held_at;
@@ -52,6 +55,7 @@ static void
 on_signal(int n)
 {
 	stop_signal = n;
+	validate_stop();
 }
 
 static void
@@ -88,6 +92,21 @@ ceil_div(int64_t a, int64_t b)
 	return (a + b - 1) / b;
 }
 
+/* Half an epoch may be wanted, but a stream has whole ones. */
+static int64_t
+part_of_stream(struct trainer *t, int64_t groups, int64_t batches)
+{
+	double want = t->s->num_train_epochs;
+	int64_t epochs = header_int(t->feed, "epochs");
+	int64_t batch = header_int(t->feed, "batch_size");
+
+	if (epochs < 1 || groups < 0 || want >= (double)epochs ||
+	    want <= (double)epochs - 1)
+		return ceil_div(batches, t->s->gradient_accumulation_steps);
+	return cb_plan_steps(want, groups / epochs, batch > 0 ? batch :
+	    t->s->train_batch_size, t->s->gradient_accumulation_steps);
+}
+
 /* How many steps: the option, else as many as the stream has batches for. */
 static int
 find_total(struct trainer *t)
@@ -98,7 +117,7 @@ find_total(struct trainer *t)
 	if (batches < 0 && groups >= 0)
 		batches = ceil_div(groups, t->s->train_batch_size);
 	if (batches >= 0)
-		t->total = ceil_div(batches, t->s->gradient_accumulation_steps);
+		t->total = part_of_stream(t, groups, batches);
 	if (t->o->steps > 0)
 		t->total = t->o->steps;
 	if (t->total < 1)
@@ -308,6 +327,7 @@ static int
 save_point(struct trainer *t)
 {
 	int64_t n = cb_model_trainable(t->m) * (int64_t)sizeof(float);
+	int rc;
 
 	if (t->saved == t->point.step)
 		return 0;
@@ -316,11 +336,16 @@ save_point(struct trainer *t)
 		t->e->get(t->e, t->point.m, t->moment, n);
 		t->e->get(t->e, t->point.v, t->variance, n);
 	}
-	if (t->e->sync(t->e) < 0 || cb_log_sync(t->log) < 0 ||
-	    cb_restore_save(t->o->run, &t->point) < 0)
-		return -1;
-	t->saved = t->point.step;
-	return 0;
+	if (json_array_size(t->validations) > 0)
+		t->point.state = json_pack("{s:O}", "validations",
+		    t->validations);
+	rc = t->e->sync(t->e) < 0 || cb_log_sync(t->log) < 0 ||
+	    cb_restore_save(t->o->run, &t->point) < 0 ? -1 : 0;
+	json_decref(t->point.state);
+	t->point.state = NULL;
+	if (rc == 0)
+		t->saved = t->point.step;
+	return rc;
 }
 
 static int
@@ -342,6 +367,11 @@ restore(struct trainer *t)
 	t->saved = -1;
 	if (rc <= 0)
 		return rc;
+	if (json_is_array(json_object_get(t->point.state, "validations"))) {
+		json_decref(t->validations);
+		t->validations = json_incref(json_object_get(t->point.state,
+		    "validations"));
+	}
 	json_decref(t->point.state);
 	t->point.state = NULL;
 	t->point.identity = t->identity;
@@ -378,6 +408,82 @@ skip_batches(struct trainer *t)
 	}
 	t->batches = t->point.batches;
 	return 0;
+}
+
+/* ---- validation ------------------------------------------------------------------------ */
+
+static int
+log_validation(struct trainer *t, json_t *metrics, int64_t skipped,
+    double seconds, const char *why)
+{
+	json_t *line = json_pack("{s:I, s:f}", "step",
+	    (json_int_t)t->point.step, "valid_seconds", seconds);
+
+	if (metrics != NULL)
+		json_object_set(line, "valid", metrics);
+	else
+		json_object_set_new(line, "valid_error", json_string(why));
+	if (skipped > 0)
+		json_object_set_new(line, "valid_skipped",
+		    json_integer(skipped));
+	return cb_log_write(t->log, line);
+}
+
+/* Keeps what a validation has shown.  The restore point knows of it before the
+ * checkpoints that are no longer wanted go. */
+static int
+keep_validation(struct trainer *t)
+{
+	t->saved = -1;
+	if (choose_write(t->o->run, t->about.task, t->validations) < 0 ||
+	    save_point(t) < 0)
+		return -1;
+	return choose_prune(t->o->run, t->validations, t->o->checkpoint_every);
+}
+
+/*
+ * A checkpoint of this step, and how good it is.  A command that fails costs
+ * the figure, not the run.  One that a signal has cut short is done again when
+ * the run goes on.
+ */
+static int
+validate(struct trainer *t)
+{
+	double began = cb_now();
+	json_t *metrics = NULL;
+	struct cb_figure f;
+	int64_t skipped;
+	char *why = NULL;
+	int rc;
+
+	if (save_checkpoint(t) < 0)
+		return -1;
+	if (validate_run(&metrics, &f, &skipped, t->scorer,
+	    t->o->validate) < 0) {
+		if (stop_signal != 0)
+			return 0;
+		why = cb_strf("%s", cb_error());
+		cb_warn("validation after step %lld: %s",
+		    (long long)t->point.step, why);
+	} else if (skipped > 0) {
+		cb_warn("validation after step %lld: %lld media were skipped",
+		    (long long)t->point.step, (long long)skipped);
+	}
+	choose_add(t->validations, t->point.step, metrics, &f, why);
+	rc = log_validation(t, metrics, skipped, cb_now() - began, why);
+	json_decref(metrics);
+	free(why);
+	return rc < 0 ? -1 : keep_validation(t);
+}
+
+/* Is it time, here or at the end of the run? */
+static bool
+validation_due(const struct trainer *t, bool end)
+{
+	int64_t n = t->point.step;
+
+	return t->scorer != NULL && n > 0 && (end || n % t->valid_every == 0)
+	    && choose_last(t->validations) < n;
 }
 
 /* ---- steps ---------------------------------------------------------------------------- */
@@ -544,6 +650,8 @@ finish_step(struct trainer *t, double began)
 	if (t->o->checkpoint_every > 0 && n % t->o->checkpoint_every == 0 &&
 	    n < t->total && save_checkpoint(t) < 0)
 		return -1;
+	if (validation_due(t, n == t->total) && validate(t) < 0)
+		return -1;
 	return n % t->o->restore_every == 0 ? save_point(t) : 0;
 }
 
@@ -564,12 +672,23 @@ next_batch(struct trainer *t, struct cb_batch **b)
 }
 
 static int
+stopped(struct trainer *t)
+{
+	return save_point(t) < 0 ? -1 : cb_fail(CB_EUSAGE, "stopped by signal "
+	    "%d after step %lld; the same command goes on from there",
+	    (int)stop_signal, (long long)t->point.step);
+}
+
+static int
 loop(struct trainer *t)
 {
 	int accumulate = t->s->gradient_accumulation_steps, rc = 1;
 	struct cb_batch *b;
 	double began;
 
+	/* The last run may have been stopped while it validated. */
+	if (validation_due(t, false) && validate(t) < 0)
+		return -1;
 	while (t->point.step < t->total && stop_signal == 0 &&
 	    (rc = next_batch(t, &b)) > 0) {
 		began = cb_now();
@@ -591,13 +710,8 @@ loop(struct trainer *t)
 		free(why);
 		return -1;
 	}
-	if (stop_signal != 0) {
-		if (save_point(t) < 0)
-			return -1;
-		return cb_fail(CB_EUSAGE, "stopped by signal %d after step "
-		    "%lld; the same command goes on from there",
-		    (int)stop_signal, (long long)t->point.step);
-	}
+	if (stop_signal != 0)
+		return stopped(t);
 	return t->micro > 0 ? finish_step(t, cb_now()) : 0;
 }
 
@@ -619,6 +733,9 @@ open_model(struct trainer *t)
 	if ((t->cells = calloc((size_t)(h * h), sizeof(*t->cells))) == NULL)
 		return cb_fail(CB_ENOMEM, "cells");
 	cb_model_memory(t->m, t->o->memory);
+	if (t->o->validate != NULL &&
+	    cb_scorer_of(&t->scorer, t->m, &t->about) < 0)
+		return -1;
 	return alloc_state(t);
 }
 
@@ -626,6 +743,7 @@ static int
 start(struct trainer *t)
 {
 	struct cb_run_options *o = t->o;
+	int64_t every;
 	int rc;
 
 	if (describe(t) < 0 || find_total(t) < 0 || identify(t) < 0 ||
@@ -633,8 +751,12 @@ start(struct trainer *t)
 	    cb_segments_init(&t->segs, t->params, t->nparams, t->s) < 0 ||
 	    (rc = restore(t)) < 0 || cb_ahead_open(&t->ahead, t->feed) < 0)
 		return -1;
+	cb_plan_points(&t->valid_every, &every, t->s, t->total);
 	if (o->restore_every <= 0)
-		o->restore_every = ceil_div(t->total, 20);
+		o->restore_every = every;
+	if (choose_write(o->run, t->about.task, t->validations) < 0 ||
+	    choose_prune(o->run, t->validations, o->checkpoint_every) < 0)
+		return -1;
 	if (rc > 0)
 		rc = t->point.step < t->total ? skip_batches(t) : 0;
 	else if ((rc = initial_weights(t)) == 0) {
@@ -662,6 +784,8 @@ trainer_clear(struct trainer *t)
 		free(t->point.m);
 		free(t->point.v);
 	}
+	cb_scorer_close(t->scorer);
+	json_decref(t->validations);
 	json_decref(t->identity);
 	cb_checkpoint_clear(&t->about);
 	if (t->e != NULL) {
@@ -674,11 +798,30 @@ trainer_clear(struct trainer *t)
 	}
 }
 
+/* What is due at the end of the stream, which may come before the last step. */
+static int
+finish(struct trainer *t)
+{
+	int failed;
+
+	if (validation_due(t, true) && validate(t) < 0)
+		return -1;
+	if (stop_signal != 0)
+		return stopped(t);
+	if (save_point(t) < 0 || save_checkpoint(t) < 0)
+		return -1;
+	if ((failed = choose_failures(t->validations)) == 0)
+		return 0;
+	return cb_fail(CB_EFORMAT, "%d of %zu validations failed; the run is "
+	    "done", failed, json_array_size(t->validations));
+}
+
 int
 cb_train_run(struct cb_feed *feed, struct cb_settings *s,
     struct cb_run_options *o, int64_t *steps)
 {
-	struct trainer t = { .o = o, .s = s, .feed = feed };
+	struct trainer t = { .o = o, .s = s, .feed = feed,
+	    .validations = json_array() };
 	int rc;
 
 	catch_signals();
@@ -686,7 +829,7 @@ cb_train_run(struct cb_feed *feed, struct cb_settings *s,
 	if (rc == 0)
 		rc = loop(&t);
 	if (rc == 0)
-		rc = save_point(&t) < 0 ? -1 : save_checkpoint(&t);
+		rc = finish(&t);
 	if (t.log != NULL && cb_log_close(t.log) < 0)
 		rc = -1;
 	*steps = t.point.step;
