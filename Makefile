@@ -4,6 +4,7 @@
 #	make demo	the whole thing on data that it makes itself
 #	make check	every test, under prove	(TESTS='t/1*.t' for some)
 #	make bench-media	time to get frames, against peers from PyPI
+#	make check-bert	our encoder against PyTorch on a BERT from PyPI
 #	make fuzz	every parser under libFuzzer, FUZZ_SECONDS=60 each
 #	make install	programs and man pages to $(DESTDIR)$(PREFIX)
 #	make SAN=address,undefined ...	any of these with sanitizers
@@ -52,7 +53,7 @@ say = @$(if $(V),:,echo "$1	$2")
 .DEFAULT_GOAL := all
 .DELETE_ON_ERROR:
 .SECONDARY:
-.PHONY: all deps bench-media demo check fuzz fuzz-programs tests \
+.PHONY: all deps bench-media demo check check-bert fuzz fuzz-programs tests \
 	install clean
 all: $(FILTERS)
 tests: $(TPROGS)
@@ -101,6 +102,9 @@ deps:
 check: deps
 	$(MAKE) all tests
 	CB_BUILD=$(abspath $(B)) prove $(TESTS)
+
+check-bert: $(B)/t/bert
+	python3 t/check-bert.py $< build/bert-venv
 
 # Seeds come from the tests; what libFuzzer learns is kept beside them.  A
 # finding is left in build/fuzz/ as NAME-crash-... and fails the target.
