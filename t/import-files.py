@@ -10,7 +10,7 @@ import types
 import zipfile
 from collections import OrderedDict
 
-out = sys.argv[1]
+out = sys.argv[1] if __name__ == "__main__" else ""
 
 
 def module(name, **names):
@@ -273,4 +273,5 @@ def main():
     write("text.pt", b"hello world, this is no file of weights")
 
 
-main()
+if __name__ == "__main__":
+    main()

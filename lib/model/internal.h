@@ -211,6 +211,8 @@ struct cb_model {
 
 /* params.c */
 int	params_build(struct cb_model *m);
+int	params_table(struct cb_param **out, int *n,
+	    const struct cb_model_config *c);
 void	params_clear(struct cb_model *m);
 float	*param(struct cb_model *m, int i);	/* its values */
 float	*grad(struct cb_model *m, int i);	/* NULL where frozen */

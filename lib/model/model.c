@@ -20,20 +20,6 @@ cb_model_tap(struct cb_model *m, cb_tap_fn *fn, void *arg)
 
 /* ---- building ---------------------------------------------------------------- */
 
-static int
-check_config(const struct cb_model_config *c)
-{
-	if (c->heads < 1 || c->hidden % c->heads != 0)
-		return cb_fail(CB_EUSAGE, "hidden size %d is no multiple of "
-		    "%d heads", c->hidden, c->heads);
-	if (head_check(c) < 0)
-		return -1;
-	if (c->agg == CB_AGG_LSE && c->loss != CB_LOSS_CE)
-		return cb_fail(CB_EUSAGE, "lse pooling of clips goes with the "
-		    "cross-entropy loss only");
-	return 0;
-}
-
 int
 cb_model_grid(const struct cb_model_config *c)
 {
@@ -44,19 +30,40 @@ cb_model_grid(const struct cb_model_config *c)
 	return H / 2;
 }
 
+static int
+check_config(const struct cb_model_config *c)
+{
+	int grid = cb_model_grid(c);
+
+	if (c->heads < 1 || c->hidden % c->heads != 0)
+		return cb_fail(CB_EUSAGE, "hidden size %d is no multiple of "
+		    "%d heads", c->hidden, c->heads);
+	if (head_check(c) < 0)
+		return -1;
+	if (c->agg == CB_AGG_LSE && c->loss != CB_LOSS_CE)
+		return cb_fail(CB_EUSAGE, "lse pooling of clips goes with the "
+		    "cross-entropy loss only");
+	if (grid > c->rows || grid > c->cols)
+		return cb_fail(CB_EUSAGE, "images of %d pixels give a grid of "
+		    "%d, the model has %d rows and %d columns", c->image, grid,
+		    c->rows, c->cols);
+	return 0;
+}
+
+int
+cb_model_table(struct cb_param **out, int *n, const struct cb_model_config *c)
+{
+	return check_config(c) < 0 ? -1 : params_table(out, n, c);
+}
+
 int
 cb_model_new(struct cb_model **out, struct cb_engine *e,
     const struct cb_model_config *c)
 {
 	struct cb_model *m;
-	int grid = cb_model_grid(c);
 
 	if (check_config(c) < 0)
 		return -1;
-	if (grid > c->rows || grid > c->cols)
-		return cb_fail(CB_EUSAGE, "images of %d pixels give a grid of "
-		    "%d, the model has %d rows and %d columns", c->image, grid,
-		    c->rows, c->cols);
 	if ((m = calloc(1, sizeof(*m))) == NULL)
 		return cb_fail(CB_ENOMEM, "model");
 	m->e = m->arena.e = e;

@@ -75,6 +75,11 @@ void	cb_model_free(struct cb_model *m);
 const struct cb_model_config *cb_model_config(const struct cb_model *m);
 struct cb_engine *cb_model_engine(struct cb_model *m);
 
+/* The table alone, of a model that is not built; yours to free. */
+int	cb_model_table(struct cb_param **out, int *n,
+	    const struct cb_model_config *c);
+void	cb_model_table_free(struct cb_param *p, int n);
+
 /* The table, in the order of a checkpoint; borrowed. */
 const struct cb_param *cb_model_params(const struct cb_model *m, int *n);
 /* Index of a name, -1: none. */

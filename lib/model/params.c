@@ -174,42 +174,75 @@ shelf(const struct cb_param *p)
 	return !p->trainable ? 2 : p->rank == 1 ? 1 : 0;
 }
 
+/* The table and where its values stand; *trainable: floats with gradient. */
+static int
+build_table(struct table *t, int64_t *count, int64_t *trainable,
+    const struct cb_model_config *c)
+{
+	int s, i;
+
+	put_cnn(t, c);
+	put_bert(t, c);
+	head_kind(c)->params(t, c);
+	if (t->failed)
+		return cb_fail(CB_ENOMEM, "table of parameters");
+	for (s = 0; s < 3; s++) {
+		for (i = 0; i < t->n; i++) {
+			if (shelf(&t->at[i]) != s)
+				continue;
+			t->at[i].at = *count;
+			*count += t->at[i].count;
+		}
+		if (s == 1)
+			*trainable = *count;
+	}
+	return 0;
+}
+
 int
 params_build(struct cb_model *m)
 {
 	struct table t = { 0 };
-	int s, i;
+	int rc = build_table(&t, &m->count, &m->trainable, &m->c);
 
-	put_cnn(&t, &m->c);
-	put_bert(&t, &m->c);
-	head_kind(&m->c)->params(&t, &m->c);
 	m->params = t.at;
 	m->nparams = t.n;
-	if (t.failed)
-		return cb_fail(CB_ENOMEM, "table of parameters");
-	for (s = 0; s < 3; s++) {
-		for (i = 0; i < t.n; i++) {
-			if (shelf(&t.at[i]) != s)
-				continue;
-			t.at[i].at = m->count;
-			m->count += t.at[i].count;
-		}
-		if (s == 1)
-			m->trainable = m->count;
-	}
+	if (rc < 0)
+		return -1;
 	m->weights = m->e->alloc(m->e, m->count * sizeof(float));
 	m->grads = m->e->alloc(m->e, m->trainable * sizeof(float));
 	return m->weights == NULL || m->grads == NULL ? -1 : 0;
 }
 
+int
+params_table(struct cb_param **out, int *n, const struct cb_model_config *c)
+{
+	struct table t = { 0 };
+	int64_t count = 0, trainable;
+
+	if (build_table(&t, &count, &trainable, c) < 0) {
+		cb_model_table_free(t.at, t.n);
+		return -1;
+	}
+	*out = t.at;
+	*n = t.n;
+	return 0;
+}
+
 void
-params_clear(struct cb_model *m)
+cb_model_table_free(struct cb_param *p, int n)
 {
 	int i;
 
-	for (i = 0; i < m->nparams; i++)
-		free(m->params[i].name);
-	free(m->params);
+	for (i = 0; i < n; i++)
+		free(p[i].name);
+	free(p);
+}
+
+void
+params_clear(struct cb_model *m)
+{
+	cb_model_table_free(m->params, m->nparams);
 	if (m->weights != NULL)
 		m->e->release(m->e, m->weights);
 	if (m->grads != NULL)

@@ -539,7 +539,7 @@ done:
 }
 
 int
-answers_load(json_t **out, const char *path)
+cb_answers_load(json_t **out, const char *path)
 {
 	json_t *v, *name;
 	size_t i;

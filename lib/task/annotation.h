@@ -103,7 +103,4 @@ char	*annotation_folder(const char *path);
  * yours to free. */
 char	*annotation_beside(const char *path, const char *name);
 
-/* An answer list from {answer: label} or a list of names; yours. */
-int	 answers_load(json_t **out, const char *path);
-
 #endif

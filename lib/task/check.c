@@ -122,7 +122,7 @@ load_labels(struct look *l, const char *path)
 	size_t i;
 	int rc = 0;
 
-	if (file != NULL && (rc = answers_load(&list, file)) == 0) {
+	if (file != NULL && (rc = cb_answers_load(&list, file)) == 0) {
 		l->labels = json_object();
 		json_array_foreach(list, i, name)
 			json_object_set_new_nocheck(l->labels,

@@ -50,7 +50,7 @@ find_lists(struct cb_list *l, const char *path)
 	    annotation_beside(path, "vocab.txt");
 	int rc = -1;
 
-	if (answers != NULL && (answers_load(&l->answers, answers) < 0 ||
+	if (answers != NULL && (cb_answers_load(&l->answers, answers) < 0 ||
 	    index_answers(l) < 0))
 		goto done;
 	if (vocab != NULL && cb_vocab_load(&l->vocab, vocab) < 0)

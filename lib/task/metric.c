@@ -506,7 +506,7 @@ cb_metrics_files(json_t **out, const char *task, const char *annotations,
 	struct annotation *a = NULL;
 	int rc = -1;
 
-	if (answers != NULL && answers_load(&names, answers) < 0)
+	if (answers != NULL && cb_answers_load(&names, answers) < 0)
 		goto done;
 	if (annotation_open(&a, &path, 1, &how) < 0)
 		goto done;

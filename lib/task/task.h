@@ -63,6 +63,10 @@ int64_t	cb_list_groups(const struct cb_list *l);
  * behind the last; -1. */
 int	cb_list_next(struct cb_list *l, struct cb_msg **out);
 
+/* The names of the answers, index = label, from a file with {answer: label} or
+ * a list of names; yours. */
+int	cb_answers_load(json_t **out, const char *path);
+
 /* ---- batches: batch.c, feed.c ------------------------------------------- */
 
 struct cb_batch_medium {

@@ -44,8 +44,8 @@ meta_put(json_t *meta, const char *key, const json_t *v)
 	free(text);
 }
 
-static json_t *
-meta_of(const struct cb_checkpoint *c)
+json_t *
+cb_checkpoint_meta(const struct cb_checkpoint *c)
 {
 	json_t *meta = json_object();
 	char step[24];
@@ -140,7 +140,7 @@ cb_checkpoint_save(const char *run, const struct cb_checkpoint *c,
 	path = cb_strf("%s/" STEM "%lld" ENDING, dir, (long long)c->step);
 	if (contents_init(&all, p, n, w) < 0)
 		goto done;
-	meta = meta_of(c);
+	meta = cb_checkpoint_meta(c);
 	if (cb_mkdirs(dir) == 0)
 		rc = cb_safetensors_write(path, all.at, all.n, meta);
 done:

@@ -23,14 +23,20 @@ struct fit {
 };
 
 static int
-find_param(const struct fit *t, const char *name)
+param_named(const struct cb_param *p, int n, const char *name)
 {
 	int i;
 
-	for (i = 0; i < t->n; i++)
-		if (strcmp(t->p[i].name, name) == 0)
+	for (i = 0; i < n; i++)
+		if (strcmp(p[i].name, name) == 0)
 			return i;
 	return -1;
+}
+
+static int
+find_param(const struct fit *t, const char *name)
+{
+	return param_named(t->p, t->n, name);
 }
 
 static bool
@@ -461,6 +467,8 @@ cb_import_guess(enum cb_import_kind *out, const struct cb_tensors *f)
 	return 0;
 }
 
+const char cb_import_foreign[] = "not a weight of ours";
+
 /* Is it a name of a part that this kind of file is for? */
 static bool
 ours(enum cb_import_kind kind, const char *name)
@@ -508,7 +516,7 @@ cb_import_take(struct cb_tensor *out, void **own, const char **why,
 
 	*own = NULL;
 	*why = NULL;
-	if (idle(theirs))
+	if (idle(theirs) && !starts(theirs, "transformer.regressor."))
 		*why = "of no use here";
 	else if (kind == CB_IMPORT_BERT &&
 	    starts(theirs, "cls.predictions.decoder."))
@@ -519,7 +527,7 @@ cb_import_take(struct cb_tensor *out, void **own, const char **why,
 		name = cb_strf("%s", theirs);
 	}
 	if (*why == NULL && !ours(kind, name))
-		*why = "not a weight of ours";
+		*why = cb_import_foreign;
 	if (*why != NULL) {
 		free(name);
 		return 0;
@@ -540,4 +548,35 @@ cb_import_take(struct cb_tensor *out, void **own, const char **why,
 		warn_torchvision(f->path);
 	}
 	return 1;
+}
+
+/* ---- what a model has and the files have not ---------------------------------------- */
+
+int
+cb_import_place(const struct cb_param *p, int n, const char *name)
+{
+	bool copy;
+	char *is = name_e2e(name, &copy);
+	int i = param_named(p, n, is);
+
+	free(is);
+	return copy ? -2 : i;
+}
+
+bool
+cb_import_asks(enum cb_import_kind kind, const char *name)
+{
+	return wanted(kind, name);
+}
+
+int
+cb_import_fits(const struct cb_param *p, const struct cb_tensor *t)
+{
+	char is[128], must[128];
+
+	if (same_shape(p, &t->array))
+		return 0;
+	return cb_fail(CB_EFORMAT, "%s: shape is %s, must be %s", t->name,
+	    cb_shape_text(is, t->array.rank, t->array.dim),
+	    cb_shape_text(must, p->rank, p->dim));
 }

@@ -189,6 +189,9 @@ void	cb_checkpoint_clear(struct cb_checkpoint *c);
 /* Where checkpoint N of a run is. */
 #define CB_CHECKPOINT_PATH "ckpt/model_step_%lld.safetensors"
 
+/* The same as metadata of a safetensors file; yours to decref. */
+json_t	*cb_checkpoint_meta(const struct cb_checkpoint *c);
+
 /* Writes RUN/ckpt/model_step_N.safetensors: every parameter of the table.  w
  * here and below is a host arena. */
 int	cb_checkpoint_save(const char *run, const struct cb_checkpoint *c,
@@ -250,6 +253,17 @@ int	cb_import_guess(enum cb_import_kind *out, const struct cb_tensors *f);
  */
 int	cb_import_take(struct cb_tensor *out, void **own, const char **why,
 	    const struct cb_tensors *f, enum cb_import_kind kind, int i);
+
+/* The *why of a tensor that has no place in any model. */
+extern const char cb_import_foreign[];
+
+/* Which parameter a tensor under our name is; -1: none; -2: a copy of another
+ * (quirk 2), which readers know. */
+int	cb_import_place(const struct cb_param *p, int n, const char *name);
+/* Is a file of this kind there to give this parameter? */
+bool	cb_import_asks(enum cb_import_kind kind, const char *name);
+/* -1: the tensor is of another shape, and cb_error() names both. */
+int	cb_import_fits(const struct cb_param *p, const struct cb_tensor *t);
 
 /* ---- settings to model: setup.c ------------------------------------------- */
 
