@@ -1,12 +1,22 @@
-/* Fuzz target of the feed: streams of groups and batches. */
-#include "task/task.h"
+/* Fuzz target of streams of groups and batches: fed to a model, and looked
+ * over. */
+#include "task/check.h"
 #include "fuzz.h"
+
+static void
+hear(void *arg, const char *kind, const char *what)
+{
+	(void)arg;
+	fuzz_got += strlen(kind) > 0 && strlen(what) > 0;
+}
 
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 {
 	struct cb_feed_options o = { .groups = 2 };
 	struct cb_batch *b;
+	const struct cb_check_how how = { .found = hear };
+	json_t *counts = json_object();
 	struct cb_feed *f;
 	int fd = file_of(data, n);
 
@@ -17,6 +27,9 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 		}
 		cb_feed_close(f);
 	}
+	lseek(fd, 0, SEEK_SET);
+	cb_check_stream(counts, fd, "fuzz", &how);
+	json_decref(counts);
 	close(fd);
 	return 0;
 }

@@ -1,7 +1,9 @@
 /*
- * Fuzz target of all that is read as JSON: annotations, predictions, settings
- * and lists of answers.  The first byte of an input says which.
+ * Fuzz target of all that is read as JSON: annotations, to be used or to be
+ * looked over, predictions and settings.  The first byte of an input says
+ * which.
  */
+#include "task/check.h"
 #include "task/settings.h"
 #include "task/task.h"
 #include "fuzz.h"
@@ -23,6 +25,28 @@ list(int fd, bool eval)
 		}
 		cb_list_close(l);
 	}
+	free(path);
+}
+
+static void
+hear(void *arg, const char *kind, const char *what)
+{
+	(void)arg;
+	fuzz_got += strlen(kind) > 0 && strlen(what) > 0;
+}
+
+/* Every line, good or bad. */
+static void
+check(int fd)
+{
+	const struct cb_check_how how = { .found = hear };
+	char *path = cb_strf("/dev/fd/%d", fd);
+	json_t *counts = json_object(), *names = json_object();
+
+	cb_check_annotation(counts, names, path, &how);
+	fuzz_got += json_object_size(names) > 0;
+	json_decref(counts);
+	json_decref(names);
 	free(path);
 }
 
@@ -84,8 +108,11 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 	case 3:
 		predictions(fd, captions, sizeof(captions) - 1, true);
 		break;
-	default:
+	case 4:
 		settings(fd);
+		break;
+	default:
+		check(fd);
 	}
 	close(fd);
 	return 0;
@@ -116,6 +143,9 @@ fuzz_seeds(void)
 	seed_of("pairs", 3, "{\"txt_id\": 0, \"vid_id\": \"v\", "
 	    "\"score\": 0.25}\n{\"txt_id\": 1, \"vid_id\": \"v\", "
 	    "\"score\": 1e-3}\n");
+	seed_of("check", 5, questions);
+	seed_of("check-options", 5, "{\"question\": \"is it?\", \"options\": "
+	    "[\"a\", \"\"], \"gif_name\": \"g\", \"answer\": \"1\"}\n{}\n");
 	seed_of("settings", 4, "{\"num_frm\": 2, \"learning_rate\": 5e-5, "
 	    "\"betas\": [0.9, 0.98], \"train_datasets\": [{\"name\": "
 	    "\"a\", \"txt\": \"b\", \"img\": \"c\"}], \"decay\": "
