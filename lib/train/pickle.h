@@ -7,7 +7,7 @@
 
 #include "base/base.h"
 
-/* ---- pickles: pickle.c ----------------------------------------------------- */
+/* ---- pickles: pickle.c, machine.c, rebuild.c --------------------------------- */
 
 enum cb_value_kind {
 	CB_V_NONE, CB_V_BOOL, CB_V_INT, CB_V_REAL,
