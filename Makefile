@@ -4,6 +4,7 @@
 #	make demo	the whole thing on data that it makes itself
 #	make check	every test, under prove	(TESTS='t/1*.t' for some)
 #	make bench-media	time to get frames, against peers from PyPI
+#	make bench-clips	what --clip-memory costs and saves
 #	make check-bert	our encoder against PyTorch on a BERT from PyPI
 #	make fuzz	every parser under libFuzzer, FUZZ_SECONDS=60 each
 #	make install	programs and man pages to $(DESTDIR)$(PREFIX)
@@ -53,8 +54,8 @@ say = @$(if $(V),:,echo "$1	$2")
 .DEFAULT_GOAL := all
 .DELETE_ON_ERROR:
 .SECONDARY:
-.PHONY: all deps bench-media demo check check-bert fuzz fuzz-programs tests \
-	install clean
+.PHONY: all deps bench-clips bench-media demo check check-bert fuzz \
+	fuzz-programs tests install clean
 all: $(FILTERS)
 tests: $(TPROGS)
 
@@ -132,6 +133,9 @@ demo: deps
 
 bench-media: $(B)/t/bench-media
 	python3 t/bench-media.py $< ../shared/media/videos build/bench-venv
+
+bench-clips: all tests
+	CB_BUILD=$(abspath $(B)) t/bench-clips.sh
 
 install: all
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/man/man1 \

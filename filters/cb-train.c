@@ -11,7 +11,7 @@
 static const char *config, *engine = "auto", *run = "run";
 static struct cb_strs sets;
 static int64_t threads, memory_mb = 4096, steps, restore_every;
-static int64_t init_stats = -1;
+static int64_t init_stats = -1, clip_memory;
 static int64_t checkpoint_every, log_every = 10;
 static const char *on_error = "skip", *validate;
 
@@ -27,6 +27,8 @@ static const struct cb_opt options[] = {
 	    "cpu, cuda, ref or auto [auto]", 0, 0 },
 	{ 0, "memory", CB_OPT_INT, &memory_mb, "MIB",
 	    "activations kept at once, 0: any [4096]", 0, 1e9 },
+	{ 0, "clip-memory", CB_OPT_INT, &clip_memory, "N",
+	    "clips of a video run at once, 0: all [0]", 0, 1e6 },
 	{ 0, "steps", CB_OPT_INT, &steps, "N",
 	    "optimiser steps [to the end of the stream]", 1, 1e12 },
 	{ 0, "init-stats", CB_OPT_INT, &init_stats, "N",
@@ -95,7 +97,8 @@ main(int argc, char **argv)
 	    "[-s key=value] ... <stream") != argc)
 		cb_usage("%s: the stream comes on standard input", argv[optind]);
 	o = (struct cb_run_options){ .run = run, .engine = engine,
-	    .threads = (int)threads, .memory = memory_mb << 20, .steps = steps,
+	    .threads = (int)threads, .memory = memory_mb << 20,
+	    .clip_memory = (int)clip_memory, .steps = steps,
 	    .init_stats = init_stats, .restore_every = restore_every,
 	    .validate = validate, .checkpoint_every = checkpoint_every,
 	    .log_every = log_every,

@@ -3,7 +3,7 @@
 # a run goes on after a kill: 6100-resume.t.
 . "$(dirname "$0")/lib.sh"
 . "$T/media.sh"
-plan 56
+plan 59
 
 SMALL="-s max_img_size=64 -s hidden_size=16 -s num_hidden_layers=1
     -s num_attention_heads=2 -s intermediate_size=32 -s stem_out_channels=4
@@ -49,6 +49,11 @@ equal a/$END e/$END 2>/dev/null; is $? 1 'the norms set from data or not'
 train f --init-stats 0 <batches.cb
 equal e/$END f/$END; ok $? '--init-stats goes over the settings'
 train g --memory 1 <batches.cb; is $? 0 'little memory'
+first() { jq -sc '.[0] | [.loss, .grad_norm | . * 1e4 | round]' $1/log.jsonl; }
+is "$(first g)" "$(first a)" '... takes the same first step'
+train clips --clip-memory 1 --memory 1 <batches.cb
+is $? 0 'one clip of one video at a time'
+is "$(first clips)" "$(first a)" '... takes it too'
 train h --steps 3 --checkpoint-every 1 <batches.cb
 is "$(ls h/ckpt | tr '\n' ' ')" 'model_step_1.safetensors model_step_2.safetensors model_step_3.safetensors ' \
     '--steps and --checkpoint-every'

@@ -177,7 +177,7 @@ attention(int S, int n, int D, int A, float p)
 	    D), *d = fill((int64_t)T * 3 * D);
 	float *lse = fill((int64_t)T * A);
 	int32_t *seq = e->alloc(e, (S + 1) * 4), *host = malloc((S + 1) * 4);
-	struct cb_drop drop = { p, { 1, 2, 3, 4 } };
+	struct cb_drop drop = { p, { 1, 2, 3, 4 }, 0 };
 
 	for (i = 0; i <= S; i++)
 		host[i] = i * n;
@@ -204,7 +204,7 @@ rest(int T, int D, float p)
 	struct cb_elem *x = fill(n), *y = fill(n), *s = fill(n), *r = fill(n);
 	float *g = fill(D), *b = fill(D), *m = fill(T), *q = fill(T);
 	float *v = e->alloc(e, n * 4);
-	struct cb_drop drop = { p, { 1, 2, 3, 4 } };
+	struct cb_drop drop = { p, { 1, 2, 3, 4 }, 0 };
 	struct cb_adamw a = { 1e-3f, .9f, .98f, 1e-6f, 1e-3f, 1, 1 };
 	double t, sum;
 

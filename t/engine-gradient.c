@@ -237,7 +237,7 @@ pool(void)
 /* ---- embeddings and rows */
 
 static int32_t *ids, *pos, *cells, *src;
-static struct cb_drop drop = { .25f, { 77, 1001, 1, 5 } };
+static struct cb_drop drop = { .25f, { 77, 1001, 1, 5 }, 6 };
 
 static void
 text_forward(struct op *o)

@@ -301,7 +301,8 @@ struct row_case {
 static struct cb_drop
 drop_of(float p)
 {
-	return (struct cb_drop){ p, { 12345678901234567u, 1003, 2, 99 } };
+	return (struct cb_drop){ p, { 12345678901234567u, 1003, 2, 99 },
+	    ((int64_t)1 << 32) - 4099 };
 }
 
 static void

@@ -155,6 +155,163 @@ test_parts(struct cb_engine *e, struct cb_model_config c, const char *name)
 	cb_model_free(m);
 }
 
+/* A model with dropout and four clips of one frame; of a choice, four options. */
+static struct cb_model_config
+with_clips(enum cb_head head, enum cb_loss_kind loss, enum cb_agg agg)
+{
+	struct cb_model_config c = with_head(head);
+
+	c.loss = loss;
+	c.agg = agg;
+	c.dropout = c.attention_dropout = 0.2f;
+	if (loss == CB_LOSS_RANK) {
+		c.labels = 1;
+		c.margin = 0.2f;
+	}
+	if (head == CB_HEAD_CHOICE)
+		c.labels = 3;
+	return c;
+}
+
+static struct cb_inputs
+clips_for(const struct cb_model_config *c)
+{
+	static int32_t three[2] = { 3, 3 };
+	struct cb_inputs in = inputs_for(c);
+
+	in.K = 4;
+	in.F = 1;
+	if (c->loss == CB_LOSS_RANK || c->head == CB_HEAD_CHOICE) {
+		in.B = 2;
+		in.counts = three;
+		in.N = 6;
+	}
+	return in;
+}
+
+/* Running statistics of the regression head, if it is that: [2D+1]. */
+static void
+statistics(struct cb_model *m, float *to)
+{
+	int i = cb_model_find(m, "transformer.regressor.2.running_mean");
+
+	memset(to, 0, sizeof(*to) * 65);
+	if (i < 0)
+		return;
+	cb_model_get(m, i, to);
+	cb_model_get(m, i + 1, to + 32);
+	cb_model_get(m, i + 2, to + 64);
+}
+
+static void
+test_clips(struct cb_engine *e, struct cb_model_config c, const char *name)
+{
+	struct cb_inputs in = clips_for(&c);
+	struct cb_model *m, *again;
+	float whole, loss, *a, *b, was[65], is[65];
+	double d, worst = 0;
+	int n;
+
+	m = make_model(e, &c);
+	a = gradients(m, &in, 0, 4, &whole);
+	statistics(m, was);
+	cb_model_free(m);
+	for (n = 1; n < 4; n++) {
+		again = make_model(e, &c);
+		cb_model_clip_memory(again, n);
+		b = gradients(again, &in, 0, 4, &loss);
+		statistics(again, is);
+		d = distance(a, b, cb_model_trainable(again));
+		worst = d > worst ? d : worst;
+		d = distance(was, is, 65);
+		worst = d > worst ? d : worst;
+		d = fabs(((double)loss - whole) / whole);
+		worst = d > worst ? d : worst;
+		free(b);
+		cb_model_free(again);
+	}
+	ok(worst < 1e-5, "%s: clips one, two or three at a time (%.1e)", name,
+	    worst);
+	free(a);
+}
+
+static void
+test_all_clips(struct cb_engine *e)
+{
+	test_clips(e, with_clips(CB_HEAD_CLASSIFY, CB_LOSS_CE, CB_AGG_MEAN),
+	    "classes, mean");
+	test_clips(e, with_clips(CB_HEAD_CLASSIFY, CB_LOSS_CE, CB_AGG_MAX),
+	    "classes, max");
+	test_clips(e, with_clips(CB_HEAD_CLASSIFY, CB_LOSS_CE, CB_AGG_LSE),
+	    "classes, lse");
+	test_clips(e, with_clips(CB_HEAD_CLASSIFY, CB_LOSS_BCE, CB_AGG_MEAN),
+	    "soft labels, mean");
+	test_clips(e, with_clips(CB_HEAD_CLASSIFY, CB_LOSS_RANK, CB_AGG_MAX),
+	    "rank, max");
+	test_clips(e, with_clips(CB_HEAD_CHOICE, CB_LOSS_CE, CB_AGG_LSE),
+	    "choice, lse");
+	test_clips(e, with_clips(CB_HEAD_CHOICE, CB_LOSS_CE, CB_AGG_MEAN),
+	    "choice, mean");
+	test_clips(e, with_clips(CB_HEAD_REGRESS, CB_LOSS_MSE, CB_AGG_MEAN),
+	    "regression, mean");
+	test_clips(e, with_clips(CB_HEAD_REGRESS, CB_LOSS_MSE, CB_AGG_MAX),
+	    "regression, max");
+}
+
+/* With videos one at a time, too; then masks are drawn for each part. */
+static void
+test_clips_of_parts(struct cb_engine *e)
+{
+	struct cb_model_config c = with_clips(CB_HEAD_CLASSIFY, CB_LOSS_CE,
+	    CB_AGG_LSE);
+	struct cb_inputs in = clips_for(&c);
+	struct cb_model *m = make_model(e, &c);
+	float *a, *b, *twice, one, two;
+	int64_t n = cb_model_trainable(m);
+	double d;
+
+	a = gradients(m, &in, 1, 4, &one);
+	cb_model_clip_memory(m, 1);
+	b = gradients(m, &in, 1, 4, &two);
+	d = distance(a, b, n);
+	ok(d < 1e-5 && fabsf(one - two) < 1e-5f * fabsf(one),
+	    "one video and one clip at a time (%.1e)", d);
+	twice = gradients(m, &in, 1, 4, &two);
+	ok(memcmp(b, twice, sizeof(*b) * n) == 0, "... the same bits again");
+	free(a);
+	free(b);
+	free(twice);
+	cb_model_free(m);
+}
+
+static void
+test_clip_threads(void)
+{
+	struct cb_model_config c = with_clips(CB_HEAD_CLASSIFY, CB_LOSS_CE,
+	    CB_AGG_LSE);
+	struct cb_inputs in = clips_for(&c);
+	struct cb_engine *e[2];
+	struct cb_model *m[2];
+	float loss[2], *g[2];
+	int i;
+
+	for (i = 0; i < 2; i++) {
+		if (cb_engine_open(&e[i], "cpu", i == 0 ? 1 : 3) < 0)
+			abort();
+		m[i] = make_model(e[i], &c);
+		cb_model_clip_memory(m[i], 2);
+		g[i] = gradients(m[i], &in, 0, 4, &loss[i]);
+	}
+	ok(loss[0] == loss[1] && memcmp(g[0], g[1], sizeof(float) *
+	    cb_model_trainable(m[0])) == 0,
+	    "two clips at a time: 1 and 3 threads give the same bits");
+	for (i = 0; i < 2; i++) {
+		free(g[i]);
+		cb_model_free(m[i]);
+		e[i]->free(e[i]);
+	}
+}
+
 static void
 test_threads(struct cb_model_config c)
 {
@@ -507,7 +664,7 @@ main(void)
 
 	if (cb_engine_open(&e, "cpu", 0) < 0)
 		abort();
-	plan(36);
+	plan(48);
 	make_inputs();
 	test_parts(e, c, "mean");
 	c.agg = CB_AGG_LSE;
@@ -517,6 +674,9 @@ main(void)
 	test_parts(e, c, "bce");
 	test_parts(e, with_head(CB_HEAD_PRETRAIN), "pretraining");
 	test_parts(e, with_head(CB_HEAD_REGRESS), "regression");
+	test_all_clips(e);
+	test_clips_of_parts(e);
+	test_clip_threads();
 	test_slope(e, CB_HEAD_CLASSIFY, "transformer.classifier.");
 	test_slope(e, CB_HEAD_PRETRAIN, "transformer.cls.");
 	test_slope(e, CB_HEAD_REGRESS, "transformer.regressor.");

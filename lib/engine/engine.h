@@ -20,7 +20,7 @@
  * bit for bit with any number of threads.
  *
  * Dropout: element i of an operation's output is dropped where
- * cb_rng_u32(rng, i) < p * 2^32, else multiplied by 1/(1-p).  p = 0 draws
+ * cb_rng_u32(rng, first + i) < p * 2^32, else multiplied by 1/(1-p).  p = 0 draws
  * nothing.  The backward pass draws again, so no mask is kept.
  */
 #ifndef CB_ENGINE_H
@@ -35,6 +35,8 @@ struct cb_linear_plan;
 struct cb_drop {
 	float	 p;		/* share dropped, 0 <= p < 1 */
 	struct cb_rng rng;
+	int64_t	 first;		/* 0, or where a larger operation goes on of
+				 * which this is a part */
 };
 
 enum cb_act { CB_ACT_NONE, CB_ACT_RELU, CB_ACT_GELU, CB_ACT_TANH,

@@ -47,8 +47,8 @@ drop_factor(const struct cb_drop *d, int64_t i)
 {
 	if (d == NULL || d->p == 0)
 		return 1;
-	return cb_rng_u32(&d->rng, (uint32_t)i) < drop_limit(d) ? 0 :
-	    drop_scale(d);
+	return cb_rng_u32(&d->rng, (uint32_t)(d->first + i)) <
+	    drop_limit(d) ? 0 : drop_scale(d);
 }
 
 /* p, after saying so where it is NULL: new memory of so many bytes. */

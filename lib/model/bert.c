@@ -21,6 +21,35 @@ drop_op(int layer, int which)
 	return DROP_LAYER + DROPS * layer + which;
 }
 
+/* The three dropouts of a layer.  All clips have equally many tokens. */
+struct drops {
+	struct cb_drop probability, attention, output;
+};
+
+static struct drops
+layer_drops(const struct cb_model *m, int i)
+{
+	const struct bert *b = &m->bert;
+	int64_t T = b->T / b->K, D = m->c.hidden;
+	struct drops d = {
+		.probability = drop(m, m->c.attention_dropout,
+		    drop_op(i, DROP_PROBABILITY), T * m->c.heads * b->longest),
+		.attention = drop(m, m->c.dropout,
+		    drop_op(i, DROP_ATTENTION), T * D),
+		.output = drop(m, m->c.dropout, drop_op(i, DROP_OUTPUT),
+		    T * D),
+	};
+
+	return d;
+}
+
+static struct cb_drop
+embedding_drop(const struct cb_model *m)
+{
+	return drop(m, m->c.dropout, DROP_EMBEDDING,
+	    (int64_t)m->bert.T / m->bert.K * m->c.hidden);
+}
+
 /* ---- building ---------------------------------------------------------------- */
 
 static int
@@ -272,7 +301,7 @@ embed_forward(struct cb_model *m, const struct cb_elem *grid, int F)
 	e->norm_fwd(e, b->vis_y, b->vis_s, b->vmean, b->vrstd, b->vis_s, NULL,
 	    param(m, b->vnorm.w), param(m, b->vnorm.w + 1), MV, D, &none);
 
-	d = drop(m, m->c.dropout, DROP_EMBEDDING);
+	d = embedding_drop(m);
 	b->x0 = take(m, (int64_t)b->T * D);
 	e->rows_fwd(e, b->x0, b->text_y, b->vis_y, b->src, b->T, D, &d);
 	tap(m, b->x0, 2, dim, "embedding");
@@ -286,10 +315,7 @@ layer_forward(struct cb_model *m, int i, struct cb_elem *x)
 	struct layer *l = &b->layers[i];
 	int T = b->T, D = m->c.hidden, inter = m->c.inter, A = m->c.heads;
 	int64_t n = (int64_t)T * D, dim[] = { T, D };
-	struct cb_drop p = drop(m, m->c.attention_dropout,
-	    drop_op(i, DROP_PROBABILITY));
-	struct cb_drop p1 = drop(m, m->c.dropout, drop_op(i, DROP_ATTENTION));
-	struct cb_drop p2 = drop(m, m->c.dropout, drop_op(i, DROP_OUTPUT));
+	struct drops p = layer_drops(m, i);
 	struct mark mark;
 
 	l->y2 = take(m, n);
@@ -310,15 +336,15 @@ layer_forward(struct cb_model *m, int i, struct cb_elem *x)
 
 	e->linear_fwd(e, l->qkv, l->qkv_y, NULL, x, CB_ACT_NONE, T);
 	e->attention_fwd(e, l->o, l->lse, l->qkv_y, b->seq, b->S, b->longest,
-	    T, D, A, &p);
+	    T, D, A, &p.probability);
 	e->linear_fwd(e, l->attn, l->s1, NULL, l->o, CB_ACT_NONE, T);
 	e->norm_fwd(e, l->y1, l->s1, l->mean1, l->rstd1, l->s1, x,
-	    param(m, l->norm1.w), param(m, l->norm1.w + 1), T, D, &p1);
+	    param(m, l->norm1.w), param(m, l->norm1.w + 1), T, D, &p.attention);
 	e->linear_fwd(e, l->inter, l->f, m->training ? l->z : NULL, l->y1,
 	    CB_ACT_GELU, T);
 	e->linear_fwd(e, l->out, l->s2, NULL, l->f, CB_ACT_NONE, T);
 	e->norm_fwd(e, l->y2, l->s2, l->mean2, l->rstd2, l->s2, l->y1,
-	    param(m, l->norm2.w), param(m, l->norm2.w + 1), T, D, &p2);
+	    param(m, l->norm2.w), param(m, l->norm2.w + 1), T, D, &p.output);
 	tap(m, l->y2, 2, dim, "layer.%d", i);
 	if (!m->training)
 		arena_release(&m->arena, mark);
@@ -372,16 +398,13 @@ layer_backward(struct cb_model *m, int i, struct cb_elem *d)
 	struct layer *l = &b->layers[i];
 	int T = b->T, D = m->c.hidden, A = m->c.heads;
 	int64_t n = (int64_t)T * D, nf = (int64_t)T * m->c.inter;
-	struct cb_drop p = drop(m, m->c.attention_dropout,
-	    drop_op(i, DROP_PROBABILITY));
-	struct cb_drop p1 = drop(m, m->c.dropout, drop_op(i, DROP_ATTENTION));
-	struct cb_drop p2 = drop(m, m->c.dropout, drop_op(i, DROP_OUTPUT));
+	struct drops p = layer_drops(m, i);
 	struct mark mark = arena_mark(&m->arena);
 	struct cb_elem *temp = take(m, n), *df = take(m, nf);
 	struct cb_elem *d_o = take(m, n), *dqkv = take(m, 3 * n), *dh;
 
 	dh = norm_backward(m, d, temp, &l->norm2, l->s2, l->mean2, l->rstd2,
-	    T, &p2);
+	    T, &p.output);
 	e->linear_bwd(e, l->out, df, false, grad(m, l->p_out),
 	    grad(m, l->p_out + 1), dh, l->f, T);
 	e->act_bwd(e, df, df, l->z, CB_ACT_GELU, nf);
@@ -389,11 +412,12 @@ layer_backward(struct cb_model *m, int i, struct cb_elem *d)
 	    grad(m, l->p_inter + 1), df, l->y1, T);
 
 	dh = norm_backward(m, d, temp, &l->norm1, l->s1, l->mean1, l->rstd1,
-	    T, &p1);
+	    T, &p.attention);
 	e->linear_bwd(e, l->attn, d_o, false, grad(m, l->p_attn),
 	    grad(m, l->p_attn + 1), dh, l->o, T);
 	e->attention_bwd(e, dqkv, d_o, l->o, l->lse, l->qkv_y, b->seq, b->S,
-	    b->longest, T, D, A, &p);
+	    b->longest, T, D, A,
+	    &p.probability);
 	e->linear_bwd(e, l->qkv, d, true, grad(m, l->p_qkv_w),
 	    grad(m, l->p_qkv_b), dqkv, l->x, T);
 	arena_release(&m->arena, mark);
@@ -406,7 +430,7 @@ embed_backward(struct cb_model *m, struct cb_elem *dgrid, struct cb_elem *d,
 	struct cb_engine *e = m->e;
 	struct bert *b = &m->bert;
 	int D = m->c.hidden, h = m->cnn.h, MV = b->M * b->V;
-	struct cb_drop none = { 0 }, p = drop(m, m->c.dropout, DROP_EMBEDDING);
+	struct cb_drop none = { 0 }, p = embedding_drop(m);
 	struct cb_elem *dt = take(m, (int64_t)b->Tt * D);
 	struct cb_elem *dv = take(m, (int64_t)MV * D);
 

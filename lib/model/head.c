@@ -86,7 +86,8 @@ void
 head_drop_fwd(struct cb_model *m, struct cb_elem *y, const struct cb_elem *x,
     int rows, int n)
 {
-	struct cb_drop p = drop(m, m->c.dropout, DROP_HEAD + n);
+	struct cb_drop p = drop(m, m->c.dropout, DROP_HEAD + n,
+	    (int64_t)m->bert.N * m->c.hidden);
 
 	m->e->rows_fwd(m->e, y, x, NULL, count_up(m, rows), rows, m->c.hidden,
 	    &p);
@@ -96,7 +97,8 @@ void
 head_drop_bwd(struct cb_model *m, struct cb_elem *dx,
     const struct cb_elem *dy, int rows, int n)
 {
-	struct cb_drop p = drop(m, m->c.dropout, DROP_HEAD + n);
+	struct cb_drop p = drop(m, m->c.dropout, DROP_HEAD + n,
+	    (int64_t)m->bert.N * m->c.hidden);
 
 	m->e->rows_bwd(m->e, dx, rows, NULL, 0, dy, count_up(m, rows), rows,
 	    m->c.hidden, &p);

@@ -190,6 +190,8 @@ struct cb_model {
 
 	struct arena arena;
 	int64_t	 memory;
+	int	 clip_memory;		/* clips run at once; 0: all */
+	struct cb_array *some;		/* pictures of these, borrowed */
 	bool	 calibrating;
 	cb_tap_fn *tap;
 	void	*tap_arg;
@@ -199,6 +201,8 @@ struct cb_model {
 	uint64_t seed;
 	uint32_t step;
 	uint32_t part;		/* of a batch that is run in parts */
+	int	 clip;		/* the first, where some are run at a time */
+	bool	 again;		/* they have been run before: clips.c */
 	/* of the last training run, in the arena: see cb_model_last() */
 	struct last {
 		struct cb_elem *scores, *dscores;
@@ -241,6 +245,27 @@ struct cb_elem *bert_forward(struct cb_model *m, const struct cb_elem *grid,
 struct cb_elem *bert_backward(struct cb_model *m, struct cb_elem *dpooled,
 	    const struct cb_elem *dlast, int F);
 
+/* model.c */
+/* Grid, texts and head to the scores [K*N,C] of a batch. */
+struct cb_elem *model_forward(struct cb_model *m, const struct cb_inputs *in);
+/* Rows of scores: a choice has several texts a row. */
+int	model_rows(const struct cb_model *m, int N);
+/* Memory for m->last and its scores [K*N,C]; then their loss and gradient. */
+void	last_make(struct cb_model *m, const struct cb_inputs *in);
+float	*last_learn(struct cb_model *m, const struct cb_inputs *in,
+	    const void *labels, float share);
+/* The labels in the arena. */
+void	*put_labels(struct cb_model *m, const struct cb_inputs *in);
+
+/* clips.c */
+/* Are these too many clips to be run at once? */
+bool	clips_many(const struct cb_model *m, const struct cb_inputs *in);
+/* Memory for cb_model_train() with these, before anything jumps. */
+int	clips_room(struct cb_model *m, const struct cb_inputs *in);
+/* Forward and backward of a part, some clips at a time. */
+int	clips_run(struct cb_model *m, const struct cb_inputs *in, float share,
+	    float *loss);
+
 /* head.c */
 const struct head_kind *head_kind(const struct cb_model_config *c);
 int	head_check(const struct cb_model_config *c);
@@ -282,8 +307,9 @@ struct cb_elem *take(struct cb_model *m, int64_t elements);
 float	*take_f32(struct cb_model *m, int64_t n);
 struct cb_elem *elem_at(struct cb_model *m, const struct cb_elem *x,
 	    int64_t elements);
-/* The masks of dropout number `op`; p = 0 where not training. */
-struct cb_drop drop(const struct cb_model *m, float p, int op);
+/* The masks of dropout number `op`, which has `clip` elements a clip; p = 0
+ * where not training. */
+struct cb_drop drop(const struct cb_model *m, float p, int op, int64_t clip);
 void	tap(struct cb_model *m, const struct cb_elem *x, int rank,
 	    const int64_t *dim, const char *fmt, ...) CB_PRINTF(5, 6);
 

@@ -82,6 +82,7 @@ cb_model_free(struct cb_model *m)
 {
 	if (m == NULL)
 		return;
+	free(m->some);
 	arena_clear(&m->arena);
 	head_clear(m);
 	bert_clear(m);
@@ -111,6 +112,12 @@ cb_model_pack(struct cb_model *m, bool all)
 }
 
 void
+cb_model_clip_memory(struct cb_model *m, int clips)
+{
+	m->clip_memory = clips;
+}
+
+void
 cb_model_memory(struct cb_model *m, int64_t bytes)
 {
 	m->memory = bytes;
@@ -133,16 +140,14 @@ check_pictures(const struct cb_array *p, int n)
 	return 0;
 }
 
-/* Rows of scores: a choice has several texts a row. */
-static int
-questions(const struct cb_model *m, int N)
+int
+model_rows(const struct cb_model *m, int N)
 {
 	return m->c.head == CB_HEAD_CHOICE ? N / m->c.labels : N;
 }
 
-/* Scores [K*N,C] of a batch. */
-static struct cb_elem *
-forward(struct cb_model *m, const struct cb_inputs *in)
+struct cb_elem *
+model_forward(struct cb_model *m, const struct cb_inputs *in)
 {
 	struct cb_elem *grid, *pooled;
 
@@ -155,17 +160,18 @@ static int
 run_score(struct cb_model *m, const struct cb_inputs *in, float *scores,
     float *clip_scores)
 {
-	int N = questions(m, in->N);
+	int N = model_rows(m, in->N);
 	int64_t n = (int64_t)N * m->c.labels;
 	struct cb_engine *e = m->e;
 	struct cb_elem *y;
 	float *out, tokens;
 
-	m->training = false;
+	m->training = m->again = false;
+	m->clip = 0;
 	arena_reset(&m->arena);
 	if (bert_batch(m, in) < 0)
 		return -1;
-	y = forward(m, in);
+	y = model_forward(m, in);
 	out = take_f32(m, n);
 	e->pool_scores(e, out, y, m->c.agg, in->K, N, m->c.labels);
 	e->get(e, scores, out, n * sizeof(*out));
@@ -199,15 +205,15 @@ loss_items(const struct cb_model *m, const struct cb_inputs *in)
 	case CB_LOSS_RANK:
 		return in->N - in->B;
 	default:
-		return questions(m, in->N);
+		return model_rows(m, in->N);
 	}
 }
 
-static void *
+void *
 put_labels(struct cb_model *m, const struct cb_inputs *in)
 {
 	int64_t n = m->c.loss == CB_LOSS_BCE ?
-	    (int64_t)in->N * m->c.labels : questions(m, in->N);
+	    (int64_t)in->N * m->c.labels : model_rows(m, in->N);
 	void *p = arena_take(&m->arena, n, sizeof(float));
 
 	m->e->put(m->e, p, in->labels, n * sizeof(float));
@@ -222,7 +228,7 @@ check_labels(const struct cb_model *m, const struct cb_inputs *in)
 
 	if (y == NULL)
 		return cb_fail(CB_EFORMAT, "batch: no labels to learn from");
-	for (i = 0; m->c.loss == CB_LOSS_CE && i < questions(m, in->N); i++)
+	for (i = 0; m->c.loss == CB_LOSS_CE && i < model_rows(m, in->N); i++)
 		if (y[i] >= m->c.labels)
 			return cb_fail(CB_EFORMAT, "batch: label %d, the head "
 			    "has %d classes", y[i], m->c.labels);
@@ -233,35 +239,55 @@ check_labels(const struct cb_model *m, const struct cb_inputs *in)
 	    m->head.kind->check_tokens(m, in);
 }
 
+void
+last_make(struct cb_model *m, const struct cb_inputs *in)
+{
+	struct last *l = &m->last;
+
+	l->K = in->K;
+	l->N = model_rows(m, in->N);
+	l->neach = loss_items(m, in);
+	l->each = take_f32(m, l->neach);
+	l->dscores = take(m, (int64_t)l->K * l->N * m->c.labels);
+}
+
+/* The loss is in engine memory. */
+float *
+last_learn(struct cb_model *m, const struct cb_inputs *in, const void *labels,
+    float share)
+{
+	struct cb_loss l = { .kind = m->c.loss, .agg = m->c.agg,
+	    .K = m->last.K, .N = m->last.N, .C = m->c.labels,
+	    .margin = m->c.margin, .group = in->N / in->B, .share = share };
+	float *total = take_f32(m, 1);
+
+	m->e->loss(m->e, total, m->last.each, m->last.dscores, m->last.scores,
+	    labels, &l);
+	return total;
+}
+
 /* Forward and backward of a part that makes up `share` of the batch. */
 static int
 run_part(struct cb_model *m, const struct cb_inputs *in, float share,
     float *loss)
 {
-	struct cb_engine *e = m->e;
-	int N = questions(m, in->N);
-	int64_t n = (int64_t)in->K * N * m->c.labels;
-	struct cb_loss l = { .kind = m->c.loss, .agg = m->c.agg, .K = in->K,
-	    .N = N, .C = m->c.labels, .margin = m->c.margin,
-	    .group = in->N / in->B, .share = share };
 	const struct head_kind *head = m->head.kind;
 	struct cb_elem *d, *dlast = NULL;
-	float *total, tokens = 0;
+	struct cb_engine *e = m->e;
+	float tokens = 0;
 	int rc;
 
 	arena_reset(&m->arena);
+	m->clip = 0;
+	m->again = false;
+	if (clips_many(m, in))
+		return clips_run(m, in, share, loss);
 	if (bert_batch(m, in) < 0)
 		return -1;
-	m->last.scores = forward(m, in);
-	m->last.K = in->K;
-	m->last.N = N;
-	m->last.neach = loss_items(m, in);
-	m->last.each = take_f32(m, m->last.neach);
-	m->last.dscores = take(m, n);
-	total = take_f32(m, 1);
-	e->loss(e, total, m->last.each, m->last.dscores, m->last.scores,
-	    put_labels(m, in), &l);
-	e->get(e, loss, total, sizeof(*total));
+	m->last.scores = model_forward(m, in);
+	last_make(m, in);
+	e->get(e, loss, last_learn(m, in, put_labels(m, in), share),
+	    sizeof(*loss));
 	if (head->tokens != NULL)
 		dlast = head->tokens(m, in, share, &tokens);
 	d = head->backward(m, m->last.dscores, in->K, in->N);
@@ -288,7 +314,8 @@ train_part(struct cb_model *m, const struct cb_inputs *in, float share,
 static int
 videos_at_once(const struct cb_model *m, const struct cb_inputs *in)
 {
-	int64_t each = cnn_bytes(m) * in->K * in->F, n;
+	int K = clips_many(m, in) ? m->clip_memory : in->K;
+	int64_t each = cnn_bytes(m) * K * in->F, n;
 
 	if (m->memory <= 0 || m->head.kind->whole)
 		return in->B;
@@ -307,7 +334,7 @@ cb_model_train(struct cb_model *m, const struct cb_inputs *in, uint64_t seed,
 	float partial;
 
 	if (check_pictures(in->pictures, in->B * in->K * in->F) < 0 ||
-	    check_labels(m, in) < 0)
+	    check_labels(m, in) < 0 || clips_room(m, in) < 0)
 		return -1;
 	m->training = true;
 	m->seed = seed;
@@ -325,7 +352,7 @@ cb_model_train(struct cb_model *m, const struct cb_inputs *in, uint64_t seed,
 		part.ids = in->ids + (int64_t)first * in->L;
 		part.mask = in->mask + (int64_t)first * in->L;
 		part.labels = (const char *)in->labels +
-		    questions(m, first) * label;
+		    model_rows(m, first) * label;
 		if (in->mlm_labels != NULL)
 			part.mlm_labels = in->mlm_labels +
 			    (int64_t)first * in->L;

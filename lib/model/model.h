@@ -183,4 +183,12 @@ int	cb_model_calibrate(struct cb_model *m, const struct cb_array *pictures,
  * bytes; 0: all at once. */
 void	cb_model_memory(struct cb_model *m, int64_t bytes);
 
+/*
+ * Clips of a video run at once in training; 0: all.  With more clips than this
+ * a first pass keeps only their scores, and a second repeats each and goes
+ * backward, with the same dropout: the gradients are the same up to rounding, for
+ * any loss and pooling, and activations are those of so many clips.
+ */
+void	cb_model_clip_memory(struct cb_model *m, int clips);
+
 #endif

@@ -32,6 +32,21 @@ regress_build(struct cb_model *m)
 	return linear_build(m, &m->head.fc2, D, 1, AT "4.weight");
 }
 
+/* The running statistics, which move once a clip: where clips are run again,
+ * some that nobody looks at. */
+static float *
+running(struct cb_model *m)
+{
+	int64_t n = 2 * (int64_t)m->c.hidden + 1;
+	float *scratch;
+
+	if (!m->again)
+		return param(m, m->head.regressor.running);
+	scratch = take_f32(m, n);
+	m->e->zero(m->e, scratch, n * (int64_t)sizeof(*scratch));
+	return scratch;
+}
+
 static struct cb_elem *
 regress_forward(struct cb_model *m, const struct cb_elem *pooled, int K, int N)
 {
@@ -40,6 +55,7 @@ regress_forward(struct cb_model *m, const struct cb_elem *pooled, int K, int N)
 	int D = m->c.hidden, rows = K * N, k;
 	int64_t n = (int64_t)rows * D, plane = (int64_t)N * D;
 	struct cb_elem *y = take(m, rows);
+	float *stats = running(m);
 
 	h->x = take(m, n);
 	h->f = take(m, n);
@@ -52,7 +68,7 @@ regress_forward(struct cb_model *m, const struct cb_elem *pooled, int K, int N)
 	for (k = 0; k < K; k++)
 		e->batchnorm_fwd(e, elem_at(m, h->n, k * plane),
 		    h->mean + (int64_t)k * D, h->rstd + (int64_t)k * D,
-		    param(m, h->running), elem_at(m, h->f, k * plane),
+		    stats, elem_at(m, h->f, k * plane),
 		    param(m, h->norm), param(m, h->norm + 1), N, D,
 		    m->training);
 	head_drop_fwd(m, h->y, h->n, rows, 1);

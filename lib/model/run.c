@@ -62,11 +62,12 @@ elem_at(struct cb_model *m, const struct cb_elem *x, int64_t elements)
 }
 
 struct cb_drop
-drop(const struct cb_model *m, float p, int op)
+drop(const struct cb_model *m, float p, int op, int64_t clip)
 {
 	struct cb_drop d = { .p = m->training ? p : 0, .rng = {
 	    .seed = m->seed, .purpose = CB_RNG_DROPOUT + op,
-	    .epoch = m->part, .seq = m->step } };
+	    .epoch = m->part, .seq = m->step },
+	    .first = m->clip * clip };
 
 	return d;
 }

@@ -306,6 +306,7 @@ struct cb_run_options {
 	const char *engine;	/* of cb_engine_open() */
 	int	 threads;	/* 0: one a core */
 	int64_t	 memory;	/* of cb_model_memory(), bytes; 0: any */
+	int	 clip_memory;	/* of cb_model_clip_memory(); 0: all */
 	int64_t	 steps;		/* 0: to the end of the stream */
 	int64_t	 init_stats;	/* pictures to set the norms from; 0: do not */
 	const char *validate;	/* a command that yields a stream; NULL: none */

@@ -733,6 +733,7 @@ open_model(struct trainer *t)
 	if ((t->cells = calloc((size_t)(h * h), sizeof(*t->cells))) == NULL)
 		return cb_fail(CB_ENOMEM, "cells");
 	cb_model_memory(t->m, t->o->memory);
+	cb_model_clip_memory(t->m, t->o->clip_memory);
 	if (t->o->validate != NULL &&
 	    cb_scorer_of(&t->scorer, t->m, &t->about) < 0)
 		return -1;

@@ -140,7 +140,7 @@ static const float *
 drawn(const struct job *j, const float *f, int lo, int head, int i, int np)
 {
 	uint32_t u = (uint32_t)(((int64_t)(lo + i) * j->A + head) *
-	    j->longest);
+	    j->longest + j->drop->first);
 
 	return f + i * (np + 16) + u % 4;
 }

@@ -177,11 +177,11 @@ phi(float z, float e)
 	return z < 0 ? p : 1 - p;
 }
 
-/* f = drop(1) for n elements, the first being number i of the operation. */
+/* f = drop(1) for n elements, the first being element i of the operation. */
 void	cpu_drop_factors(float *f, int n, int64_t i, const struct cb_drop *d);
 /*
  * The same for rows of n that lie `stride` elements apart, drawn together.
- * Row r begins with number u = i + r stride of the operation and is found at
+ * Row r begins with number u = first + i + r stride and is found at
  * f[r ld + u % 4]; ld is at least n + 6.
  */
 void	cpu_drop_rows(float *f, int64_t ld, int rows, int n, int64_t i,

@@ -67,8 +67,9 @@ factors(float f[4 * LANES], const struct cb_drop *d,
 void
 cpu_drop_factors(float *f, int n, int64_t i, const struct cb_drop *d)
 {
-	uint32_t block[LANES], first = (uint32_t)i / 4;
-	int skip = (uint32_t)i % 4, k, m;
+	uint32_t number = (uint32_t)(d->first + i);
+	uint32_t block[LANES], first = number / 4;
+	int skip = number % 4, k, m;
 	float some[4 * LANES];
 
 	for (; n > 0; n -= m, f += m, skip = 0, first += LANES) {
@@ -89,7 +90,7 @@ cpu_drop_rows(float *f, int64_t ld, int rows, int n, int64_t i,
 	int r, b, k, have = 0;
 
 	for (r = 0; r < rows; r++) {
-		u = (uint32_t)(i + r * stride);
+		u = (uint32_t)(d->first + i + r * stride);
 		for (b = 0; b < (int)(u % 4 + n + 3) / 4; b++) {
 			block[have] = (u / 4 + b) & 0x3fffffff;
 			to[have++] = f + r * ld + 4 * b;
