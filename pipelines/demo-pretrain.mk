@@ -38,7 +38,7 @@ VOCAB = --vocab $(OUT)/vocab.txt
 
 .DEFAULT_GOAL := all
 .PHONY: all help
-all: $(OUT)/compare.json
+all: $(OUT)/compare.$(STEPS).json
 	@jq -r '"questions alone, \(.steps) steps      \(.alone)",
 	    "captions first, then the same \(.pretrained)",
 	    "masked words told             \(.words), always the same \(.words_chance)"' $<
@@ -53,8 +53,9 @@ help:
 	@echo 'trains it, and a fresh one, for STEPS steps on the questions, and compares'
 	@echo 'what both answer about held-out videos.'
 	@echo
-	@echo 'OUT receives vocab.txt, pre/ alone/ pretrained/ (the runs), pre.json'
-	@echo 'alone.json pretrained.json (their figures) and compare.json'
+	@echo 'OUT receives vocab.txt, pre/ alone.STEPS/ pretrained.STEPS/ (the runs), a'
+	@echo '.json with the figures of each, and compare.STEPS.json.  Another number of'
+	@echo 'STEPS needs no new pretraining.'
 	@echo 'Killed, the same command goes on where it was.'
 
 # train.jsonl is the last file that cb-shapes writes.
@@ -89,10 +90,10 @@ $(OUT)/pre.json: $(OUT)/pre.trained
 	cb-eval -t captions $(DATA)/captions-val.jsonl >$@
 
 # What was pretrained has its norms: they are not to be set anew.
-$(OUT)/alone.trained: START =
-$(OUT)/pretrained.trained: START = --init-stats 0 \
+$(OUT)/alone.$(STEPS).trained: START =
+$(OUT)/pretrained.$(STEPS).trained: START = --init-stats 0 \
     -s e2e_weights_path=$$(echo $(OUT)/pre/ckpt/*.safetensors)
-$(OUT)/pretrained.trained: $(OUT)/pre.trained
+$(OUT)/pretrained.$(STEPS).trained: $(OUT)/pre.trained
 
 $(OUT)/%.trained: $(OUT)/vocab.txt $(CONFIG)
 	cb-list -e $(EPOCHS) -s $(SEED) $(VOCAB) $(DATA)/train.jsonl |
@@ -111,9 +112,10 @@ $(OUT)/%.json: $(OUT)/%.trained
 	cb-score -m $(OUT)/$* |
 	cb-eval $(DATA)/val.jsonl >$@
 
-$(OUT)/compare.json: $(OUT)/alone.json $(OUT)/pretrained.json $(OUT)/pre.json
-	jq -n --argjson steps $(STEPS) --slurpfile a $(OUT)/alone.json \
-	    --slurpfile p $(OUT)/pretrained.json --slurpfile m $(OUT)/pre.json \
+$(OUT)/compare.$(STEPS).json: $(OUT)/alone.$(STEPS).json \
+    $(OUT)/pretrained.$(STEPS).json $(OUT)/pre.json
+	jq -n --argjson steps $(STEPS) --slurpfile a $< \
+	    --slurpfile p $(word 2,$^) --slurpfile m $(word 3,$^) \
 	    'def r: . * 1000 | round / 1000; {steps: $$steps,
 	    alone: ($$a[0].overall_acc | r), pretrained: ($$p[0].overall_acc | r),
 	    words: ($$m[0].mlm_acc | r),

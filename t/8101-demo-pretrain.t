@@ -16,9 +16,9 @@ demo() {
 }
 demo OUT=o; is $? 0 'from nothing to a comparison'
 diag <err
-is "$(jq -c '[.steps, (.[] | type)] | unique' o/compare.json)" '[3,"number"]' \
+is "$(jq -c '[.steps, (.[] | type)] | unique' o/compare.3.json)" '[3,"number"]' \
     'figures'
-is "$(jq -s 'map(.step) | max' o/alone/log.jsonl o/pretrained/log.jsonl)" 3 \
+is "$(jq -s 'map(.step) | max' o/alone.3/log.jsonl o/pretrained.3/log.jsonl)" 3 \
     'as many steps for both'
 is "$(jq -r '.settings.task' o/pre/args.json) $(jq -s 'all(.mlm_loss > 0)' o/pre/log.jsonl)" \
     'pretrain true' 'one is pretrained on captions'
@@ -27,9 +27,9 @@ like err 'pre/ckpt/model_step_3.safetensors: .* 4 missing as transformer.classif
 is "$(grep -c 'tensors taken' err)" 1 'the other begins afresh'
 like out '^questions alone, 3 steps ' 'both figures are printed'
 like out '^captions first, then the same ' '...'
-before=$(stat -c %Y.%i o/compare.json o/*/ckpt/*)
+before=$(stat -c %Y.%i o/compare.3.json o/*/ckpt/*)
 demo OUT=o
-is "$(stat -c %Y.%i o/compare.json o/*/ckpt/*)" "$before" 'nothing is done twice'
+is "$(stat -c %Y.%i o/compare.3.json o/*/ckpt/*)" "$before" 'nothing is done twice'
 demo OUT=again DATA="$PWD/o/data" TRAIN_FLAGS='-j 1'; is $? 0 'with data that are there'
-same o/compare.json again/compare.json 'the same figures, on one thread too'
+same o/compare.3.json again/compare.3.json 'the same figures, on one thread too'
 demo help && grep -q 'Pretrains the model' out; ok $? 'it explains itself'
