@@ -172,7 +172,7 @@ int	cb_run_write(const char *run, const char *name, const json_t *v);
 int	cb_args_write(const char *run, int argc, char *const *argv,
 	    const json_t *settings, const json_t *provenance);
 
-/* ---- checkpoints: checkpoint.c; initial weights: import.c ----------------- */
+/* ---- checkpoints: checkpoint.c; weights of others: import.c, take.c -------- */
 
 /* What a checkpoint says of itself.  Values are borrowed for a save and yours
  * to clear after a load; NULL where there is none. */
