@@ -599,6 +599,14 @@ learn(struct trainer *t, const struct cb_batch *b)
 
 	if (check_batch(t, b) < 0 || cb_batch_inputs(&in, b) < 0)
 		return -1;
+	if (cb_model_config(t->m)->head == CB_HEAD_REGRESS && b->N < 2 &&
+	    t->batches > 0) {		/* what is left over at the end */
+		cb_warn("batch %lld has one row, too few for the batch norm of "
+		    "this head; left out", (long long)b->seq);
+		free((void *)in.counts);
+		t->batches++;
+		return 0;
+	}
 	if (b->labels.rank == 2 && b->labels.dim[1] < C) {
 		if ((wide = widen(&b->labels, C)) == NULL) {
 			free((void *)in.counts);
