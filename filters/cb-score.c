@@ -1,13 +1,14 @@
 /* cb-score: batches, or groups, in; predictions as JSON lines out.  cb-score(1) */
 #include <getopt.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "base/base.h"
 #include "task/task.h"
 #include "train/train.h"
 
-static const char *model, *engine = "auto", *on_error = "skip";
+static const char *model, *pairs, *engine = "auto", *on_error = "skip";
 static struct cb_strs texts;
 static int64_t threads, media, top = 5;
 
@@ -16,6 +17,8 @@ static const struct cb_opt options[] = {
 	    "run directory or checkpoint", 0, 0 },
 	{ 't', "text", CB_OPT_LIST, &texts, "TEXT",
 	    "ask this of media that come without texts", 0, 0 },
+	{ 'p', "pairs", CB_OPT_STR, &pairs, "FILE",
+	    "retrieval: score each medium with all texts of FILE", 0, 0 },
 	{ 'b', "batch", CB_OPT_INT, &media, "N",
 	    "media at a time [as in the checkpoint]", 1, 1e6 },
 	{ 'k', "top", CB_OPT_INT, &top, "N",
@@ -30,18 +33,21 @@ static const struct cb_opt options[] = {
 };
 
 static int
-score(struct cb_scorer *s, struct cb_feed *feed, int64_t *rows)
+score(struct cb_scorer *s, struct cb_feed *feed, const struct cb_texts *all,
+    int64_t *rows)
 {
 	struct cb_batch *b;
 	int rc;
 
 	while ((rc = cb_feed_next(feed, &b)) > 0) {
-		rc = cb_scorer_batch(s, b, (int)top, stdout);
-		*rows += b->N;
+		rc = pairs != NULL ? cb_scorer_pairs(s, b, all, stdout) :
+		    cb_scorer_batch(s, b, (int)top, stdout);
+		*rows += pairs != NULL ? (int64_t)b->B * all->N : b->N;
 		cb_batch_free(b);
 		if (rc < 0)
 			break;
-		cb_progress("%lld texts", (long long)*rows);
+		cb_progress("%lld %s", (long long)*rows,
+		    pairs != NULL ? "pairs" : "texts");
 	}
 	cb_progress_end();
 	if (fflush(stdout) != 0 && rc == 0)
@@ -57,14 +63,20 @@ run(struct cb_scorer *s)
 	    .groups = media > 0 ? media : c->val_batch_size,
 	    .stop = cb_choice("--on-error", on_error, "skip", "stop"),
 	    .max_len = c->max_txt_len, .vocab = cb_scorer_vocab(s),
-	    .texts = &texts, .mask = cb_scorer_masks(s) };
+	    .texts = &texts, .mask = cb_scorer_masks(s),
+	    .pictures_only = pairs != NULL };
+	struct cb_texts all = { 0 };
 	struct cb_feed *feed;
 	int64_t lost, rows = 0;
 	int rc;
 
-	if (cb_feed_open(&feed, STDIN_FILENO, "stdin", &o) < 0)
+	if (pairs != NULL && cb_texts_load(&all, pairs, o.vocab, o.max_len) < 0)
 		return cb_complain();
-	if ((rc = score(s, feed, &rows)) < 0)
+	if (cb_feed_open(&feed, STDIN_FILENO, "stdin", &o) < 0) {
+		cb_texts_clear(&all);
+		return cb_complain();
+	}
+	if ((rc = score(s, feed, &all, &rows)) < 0)
 		cb_complain();
 	if (rc == 0 && rows == 0)
 		cb_warn("nothing to score: no texts came, and no --text was "
@@ -72,6 +84,7 @@ run(struct cb_scorer *s)
 	if ((lost = cb_feed_skipped(feed)) > 0)
 		cb_warn("%lld media were skipped", (long long)lost);
 	cb_feed_close(feed);
+	cb_texts_clear(&all);
 	return rc < 0 || lost > 0 || rows == 0;
 }
 
@@ -87,6 +100,10 @@ main(int argc, char **argv)
 		    argv[optind]);
 	if (model == NULL)
 		cb_usage("-m is missing: which model?");
+	if (pairs != NULL && texts.n > 0)
+		cb_usage("--pairs has the texts already, --text cannot add any");
+	if (pairs != NULL && strcmp(pairs, "-") == 0)
+		cb_usage("--pairs -: the stream comes on standard input");
 	if (cb_scorer_open(&s, model, engine, (int)threads) < 0)
 		return cb_complain();
 	rc = run(s);

@@ -1,6 +1,6 @@
 #!/bin/bash
 # cb-eval: predictions and annotations to metrics.
-. "$(dirname "$0")/lib.sh"; plan 36
+. "$(dirname "$0")/lib.sh"; plan 40
 cat >o.jsonl <<'X'
 {"question": "q0", "answer": "red", "video_id": "a", "answer_type": "what"}
 {"question": "q1", "answer": "two", "video_id": "a", "answer_type": "how"}
@@ -128,6 +128,16 @@ pair 0.50001 0.9 0.2  0.50004 0.1 0.3 >p.jsonl
 is "$(cb-eval r.jsonl p.jsonl | jq .text2video.r1) $(cb-eval --compat clipbert \
     r.jsonl p.jsonl | jq -c .text2video.r1)" \
     '66.6666666666667 33.3333333333333' '--compat clipbert rounds scores'
+jq -sc 'group_by(.vid_id) | reverse[] | {media: .[0].vid_id,
+    scores: map(.score)}' p.jsonl >a.jsonl
+cb-eval r.jsonl a.jsonl >m2 2>err; is "$? $(cat err)" '0 ' 'scores by media'
+cb-eval r.jsonl p.jsonl | cmp -s - m2; is $? 0 'are the same as by pairs'
+jq -c 'if .media == "a" then .scores |= .[1:] else . end' a.jsonl >cut.jsonl
+cb-eval r.jsonl cut.jsonl >m2 2>err
+is "$? $(cat err)" '1 cb-eval: cut.jsonl:2: a: 2 scores, the texts are 3' \
+    'one score too few'
+jq -c '.scores[1] = null' a.jsonl | cb-eval r.jsonl >m2 2>err
+is "$? $(cat err)" '1 cb-eval: -:1: b: score 1 is not a number' 'no number'
 grep -v '"a"' p.jsonl | cb-eval r.jsonl >m 2>err; s=$?
 is "$s $(cat err) $(jq -c '.text2video.medianR' m)" \
     '1 cb-eval: 3 of 6 pairs of text and medium have no score 1' \

@@ -65,16 +65,16 @@ is "$? $(grep -c 'one match for each medium with equally many mismatches' err)" 
 train bce -s loss_type=bce <r.cb
 is "$? $(grep -c 'retrieval goes with the loss_type ce or rank' err)" '1 1' \
     'another loss'
-cb-list --split eval --pairs r.jsonl | fake-pictures 2 1 40 40 >re.cb
+cb-list --split eval r.jsonl | fake-pictures 2 1 40 40 >re.cb
 for m in ce rank; do
-	cb-score -j 1 -m $m <re.cb >$m.out 2>err; is "$? $(cat err)" '0 ' \
-	    "$m: all pairs are scored"
+	cb-score -j 1 -m $m --pairs r.jsonl <re.cb >$m.out 2>err
+	is "$? $(cat err)" '0 ' "$m: all pairs are scored"
 	cb-eval r.jsonl $m.out >m.json; is $? 0 "$m: and measured"
 done
-is "$(head -n 1 ce.out | jq -c keys_unsorted)" \
-    '["question_id","caption","media","score"]' 'a line for each pair'
-is "$(jq -s 'all(.score >= 0 and .score <= 1) and length == 36 and
-    (map(.score) | unique | length) > 20' ce.out)" true 'of probabilities'
+is "$(jq -c '[keys_unsorted, .media, (.scores | length)]' ce.out | tail -n 1)" \
+    '[["media","scores"],"v5",6]' 'a line for each medium'
+is "$(jq -s 'map(.scores[]) | all(. >= 0 and . <= 1) and length == 36 and
+    (unique | length) > 20' ce.out)" true 'of probabilities'
 is "$(jq -c '[.texts,.media,.pairs,.missing]' m.json)" '[6,6,36,0]' 'all'
 
 # captions to choose from, by a retrieval model: its scores of the pairs
@@ -83,8 +83,8 @@ jq -c -n '{qid: "q", clip_name: "v0", answer: 3,
 cb-list --split eval cm.jsonl | fake-pictures 2 1 40 40 |
     cb-score -j 1 -m ce -k 1 >cm.out 2>err
 is "$(jq -c '[.question_id, .answer, (.prob * 10000 | round)]' cm.out)" \
-    "$(jq -s -c 'map(select(.media == "v0")) | max_by(.score) |
-        ["q", .question_id, (.score * 10000 | round)]' ce.out)" \
+    "$(jq -c 'select(.media == "v0").scores | to_entries | max_by(.value) |
+        ["q", .key, (.value * 10000 | round)]' ce.out)" \
     'a retrieval model chooses the caption that matches best'
 cb-eval cm.jsonl cm.out >m.json
 is "$? $(grep -cE '"(10)?0.00"' m.json)" '0 1' 'which is measured too'

@@ -151,8 +151,8 @@ put_i32(struct cb_model *m, const int32_t *host, int64_t n)
 	return p;
 }
 
-static int
-check_texts(const struct cb_model *m, const struct cb_inputs *in)
+int
+bert_check(const struct cb_model *m, const struct cb_inputs *in)
 {
 	int64_t rows = 0;
 	int i;
@@ -233,7 +233,7 @@ bert_batch(struct cb_model *m, const struct cb_inputs *in)
 	int32_t *memory;
 	int s;
 
-	if (check_texts(m, in) < 0)
+	if (bert_check(m, in) < 0)
 		return -1;
 	b->V = in->cells != NULL ? in->ncells : m->cnn.h * m->cnn.h;
 	b->M = in->B * in->K;

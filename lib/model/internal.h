@@ -236,6 +236,8 @@ int64_t	cnn_bytes(const struct cb_model *m);	/* kept a picture */
 int	bert_build(struct cb_model *m);
 void	bert_clear(struct cb_model *m);
 void	bert_pack(struct cb_model *m);
+/* Are the texts of the batch what the model can take? */
+int	bert_check(const struct cb_model *m, const struct cb_inputs *in);
 /* Lays the texts of the batch out in packed sequences. */
 int	bert_batch(struct cb_model *m, const struct cb_inputs *in);
 /* grid -> pooled [K*N,D], clip-major, and b->last */

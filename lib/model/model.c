@@ -11,6 +11,10 @@
 
 #include "internal.h"
 
+/* Tokens that go through BERT at once in scoring, so that texts may be many:
+ * some 350 MB of activations in the full-size model. */
+#define SCORE_TOKENS 4096
+
 void
 cb_model_tap(struct cb_model *m, cb_tap_fn *fn, void *arg)
 {
@@ -156,44 +160,114 @@ model_forward(struct cb_model *m, const struct cb_inputs *in)
 	return m->head.kind->forward(m, pooled, in->K, in->N);
 }
 
+/* How many texts of a batch go through BERT at once.  Words are not told by
+ * parts: their losses are asked for when all are done. */
 static int
-run_score(struct cb_model *m, const struct cb_inputs *in, float *scores,
+texts_at_once(const struct cb_model *m, const struct cb_inputs *in)
+{
+	int64_t V = in->cells != NULL ? in->ncells : m->cnn.h * m->cnn.h;
+	int64_t unit = m->c.head == CB_HEAD_CHOICE ? m->c.labels : 1, n;
+
+	if (in->mlm_labels != NULL)
+		return in->N;
+	n = SCORE_TOKENS / (in->K * (in->L + V)) / unit * unit;
+	n = n < unit ? unit : n;
+	return n < in->N ? (int)n : in->N;
+}
+
+/* The n texts from `at` on, with all videos; counts [B] receives how many
+ * of them belong to each. */
+static struct cb_inputs
+some_texts(const struct cb_inputs *in, int32_t *counts, int at, int n)
+{
+	struct cb_inputs part = *in;
+	int b, first = 0, from, to;
+
+	for (b = 0; b < in->B; b++) {
+		from = first > at ? first : at;
+		first += in->counts[b];
+		to = first < at + n ? first : at + n;
+		counts[b] = to > from ? to - from : 0;
+	}
+	part.N = n;
+	part.counts = counts;
+	part.ids = in->ids + (int64_t)at * in->L;
+	part.mask = in->mask + (int64_t)at * in->L;
+	return part;
+}
+
+/* A part's scores, to the rows of the whole from `row` on. */
+static void
+score_part(struct cb_model *m, const struct cb_inputs *part,
+    const struct cb_elem *grid, int64_t row, int64_t rows, float *scores,
     float *clip_scores)
 {
-	int N = model_rows(m, in->N);
-	int64_t n = (int64_t)N * m->c.labels;
+	int N = model_rows(m, part->N), C = m->c.labels, k;
+	int64_t n = (int64_t)N * C;
 	struct cb_engine *e = m->e;
-	struct cb_elem *y;
+	struct cb_elem *pooled, *y;
 	float *out, tokens;
+
+	pooled = bert_forward(m, grid, part->F);
+	y = m->head.kind->forward(m, pooled, part->K, part->N);
+	out = take_f32(m, n);
+	e->pool_scores(e, out, y, m->c.agg, part->K, N, C);
+	e->get(e, scores + row * C, out, n * sizeof(*out));
+	for (k = 0; clip_scores != NULL && k < part->K; k++)
+		e->get_elem(e, clip_scores + (k * rows + row) * C,
+		    elem_at(m, y, k * n), n);
+	if (part->mlm_labels != NULL && m->head.kind->tokens != NULL)
+		m->head.kind->tokens(m, part, 1, &tokens);
+}
+
+/* Pictures are encoded once, whatever the number of texts. */
+static int
+run_score(struct cb_model *m, const struct cb_inputs *in, int32_t *counts,
+    float *scores, float *clip_scores)
+{
+	int at, n = texts_at_once(m, in), rows = model_rows(m, in->N);
+	struct cb_elem *grid;
+	struct cb_inputs part;
+	struct mark mark;
 
 	m->training = m->again = false;
 	m->clip = 0;
 	arena_reset(&m->arena);
-	if (bert_batch(m, in) < 0)
-		return -1;
-	y = model_forward(m, in);
-	out = take_f32(m, n);
-	e->pool_scores(e, out, y, m->c.agg, in->K, N, m->c.labels);
-	e->get(e, scores, out, n * sizeof(*out));
-	if (clip_scores != NULL)
-		e->get_elem(e, clip_scores, y, in->K * n);
-	if (in->mlm_labels != NULL && m->head.kind->tokens != NULL)
-		m->head.kind->tokens(m, in, 1, &tokens);
-	return e->sync(e);
+	grid = cnn_forward(m, in->pictures, in->B * in->K * in->F);
+	for (at = 0; at < in->N; at += n) {
+		n = n < in->N - at ? n : in->N - at;
+		part = some_texts(in, counts, at, n);
+		mark = arena_mark(&m->arena);
+		if (bert_batch(m, &part) < 0)
+			return -1;
+		score_part(m, &part, grid, model_rows(m, at), rows, scores,
+		    clip_scores);
+		if (at + n < in->N)
+			arena_release(&m->arena, mark);
+	}
+	return m->e->sync(m->e);
 }
 
 int
 cb_model_score(struct cb_model *m, const struct cb_inputs *in, float *scores,
     float *clip_scores)
 {
+	int32_t *counts;
 	jmp_buf full;
+	int rc;
 
 	if (check_pictures(in->pictures, in->B * in->K * in->F) < 0 ||
+	    bert_check(m, in) < 0 ||
 	    (in->mlm_labels != NULL && m->head.kind->check_tokens != NULL &&
 	    m->head.kind->check_tokens(m, in) < 0))
 		return -1;
+	if ((counts = malloc(in->B * sizeof(*counts))) == NULL)
+		return cb_fail(CB_ENOMEM, "batch");
 	m->arena.full = &full;
-	return setjmp(full) != 0 ? -1 : run_score(m, in, scores, clip_scores);
+	rc = setjmp(full) != 0 ? -1 :
+	    run_score(m, in, counts, scores, clip_scores);
+	free(counts);
+	return rc;
 }
 
 static int64_t

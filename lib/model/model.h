@@ -134,6 +134,7 @@ void	cb_model_tap(struct cb_model *m, cb_tap_fn *fn, void *arg);
 
 /* Forward without dropout.  scores [N,C] pooled over the clips; clip_scores
  * [K,N,C], NULL: not wanted; both host.  For a choice N counts questions.
+ * Pictures are encoded once; texts follow in parts of bounded memory.
  * Where mlm_labels are given, cb_model_last_mlm() has their losses. */
 int	cb_model_score(struct cb_model *m, const struct cb_inputs *in,
 	    float *scores, float *clip_scores);

@@ -181,6 +181,10 @@ fill_examples(struct cb_batch *b, const struct group *g)
 	uint32_t k;
 	int i, n = 0;
 
+	if (b->N == 0) {
+		b->examples = cb_obj_list(b->own, 0);
+		return;
+	}
 	for (i = 0; i < b->B; i++)
 		n += (int)group_examples(&g[i])->via.array.size;
 	b->examples = cb_obj_list(b->own, n);

@@ -305,6 +305,8 @@ group_judge(struct cb_feed *f, struct group *g)
 {
 	if (g->bad == NULL && check_shape(f, g) < 0)
 		blame(g, cb_error());
+	if (g->bad == NULL && f->o.pictures_only)
+		return 1;
 	if (g->bad == NULL) {
 		add_texts(f, g);
 		if (group_examples(g) == NULL ||

@@ -453,17 +453,23 @@ take_pair(void *arg, json_t *line)
 	const json_t *text = first_of(line, texts);
 	const json_t *medium = first_of(line, media);
 	const json_t *score = json_object_get(line, "score");
+	const json_t *scores = json_object_get(line, "scores");
 	char *id, *name;
 	int rc;
 
-	if (text == NULL || medium == NULL || !json_is_number(score))
+	if (medium == NULL || (!json_is_array(scores) &&
+	    (text == NULL || !json_is_number(score))))
 		return cb_fail(CB_EFORMAT, "no pair: \"txt_id\", \"vid_id\" "
 		    "and a number \"score\" are needed");
 	if ((name = annotation_name(medium)) == NULL)
 		return cb_fail(CB_EFORMAT, "the medium is not a name");
-	id = cb_json_text(text);
-	rc = cb_pairs_add(arg, id, name, json_number_value(score));
-	free(id);
+	if (json_is_array(scores)) {
+		rc = cb_pairs_add_all(arg, name, scores);
+	} else {
+		id = cb_json_text(text);
+		rc = cb_pairs_add(arg, id, name, json_number_value(score));
+		free(id);
+	}
 	free(name);
 	return rc;
 }

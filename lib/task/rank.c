@@ -161,6 +161,30 @@ cb_pairs_add(struct cb_pairs *p, const char *text, const char *medium,
 	return 0;
 }
 
+int
+cb_pairs_add_all(struct cb_pairs *p, const char *medium, const json_t *scores)
+{
+	const json_t *score;
+	const char *text;
+	json_t *right;
+	size_t i = 0;
+
+	if (json_array_size(scores) != json_object_size(p->truth))
+		return cb_fail(CB_EFORMAT, "%s: %zu scores, the texts are %zu",
+		    medium, json_array_size(scores),
+		    json_object_size(p->truth));
+	json_object_foreach(p->truth, text, right) {
+		score = json_array_get(scores, i++);
+		if (!json_is_number(score))
+			return cb_fail(CB_EFORMAT, "%s: score %zu is not a "
+			    "number", medium, i - 1);
+		if (cb_pairs_add(p, text, medium,
+		    json_number_value(score)) < 0)
+			return -1;
+	}
+	return 0;
+}
+
 /* ---- ranks --------------------------------------------------------------- */
 
 static int

@@ -112,6 +112,8 @@ struct cb_feed_options {
 	bool	 need_labels;	/* an example without label is an error */
 	int	 max_len;	/* cut texts that have no ids yet; 0: 20 */
 	bool	 pad;		/* all rows max_len long, not as the longest */
+	bool	 pictures_only;	/* groups need no texts, and theirs are not
+				 * looked at: N is 0 */
 	bool	 mask;		/* of captions that have no ids yet: mask words */
 	/* Questions asked of groups that have no texts; or NULL. */
 	const struct cb_strs *texts;
@@ -142,6 +144,20 @@ int	cb_feed_next(struct cb_feed *f, struct cb_batch **out);
 
 /* Groups lost so far, upstream's included (those are known at the end). */
 int64_t	cb_feed_skipped(const struct cb_feed *f);
+
+/* ---- texts to pair with any medium: texts.c ------------------------------ */
+
+/* N texts as rows of at most L ids, filled up with [PAD] and mask 0. */
+struct cb_texts {
+	int	 N, L;
+	int32_t	*ids, *mask;	/* [N,L] */
+};
+
+/* All texts of annotations of the task retrieval, in the order of the file;
+ * cut to max_len ids. */
+int	cb_texts_load(struct cb_texts *out, const char *path,
+	    const struct cb_vocab *vocab, int max_len);
+void	cb_texts_clear(struct cb_texts *t);
 
 /* ---- metrics: metric.c, rank.c ------------------------------------------- */
 
@@ -199,6 +215,9 @@ int	cb_pairs_truth(struct cb_pairs *p, const char *text,
 	    const char *medium);
 int	cb_pairs_add(struct cb_pairs *p, const char *text,
 	    const char *medium, double score);
+/* A medium with all texts, in their order: a list of as many numbers. */
+int	cb_pairs_add_all(struct cb_pairs *p, const char *medium,
+	    const json_t *scores);
 
 /*
  * "text2video", "video2text", each r1, r5, r10 in percent, medianR, meanR; the

@@ -476,3 +476,53 @@ cb_scorer_batch(struct cb_scorer *s, const struct cb_batch *b, int top,
 	free((void *)in.counts);
 	return rc;
 }
+
+/* ---- all pairs ----------------------------------------------------------- */
+
+static int
+print_medium(const char *medium, const float *p, int n, FILE *to)
+{
+	json_t *line = json_object(), *list = json_array();
+	int i;
+
+	if (line == NULL || list == NULL)
+		abort();
+	json_object_set_new(line, "media", json_string(medium));
+	for (i = 0; i < n; i++) {
+		if (!isfinite(p[i])) {
+			json_decref(line);
+			json_decref(list);
+			return cb_fail(CB_EFORMAT, "%s: its score with text %d "
+			    "is not a number", medium, i);
+		}
+		json_array_append_new(list, json_real((double)p[i]));
+	}
+	json_object_set_new(line, "scores", list);
+	return print_json(line, 9, to);
+}
+
+int
+cb_scorer_pairs(struct cb_scorer *s, const struct cb_batch *b,
+    const struct cb_texts *texts, FILE *to)
+{
+	int32_t n = texts->N;
+	int C = cb_model_config(s->m)->labels, i, rc = 0;
+	struct cb_inputs in = { .B = 1, .K = b->K, .F = b->T, .N = n,
+	    .L = texts->L, .counts = &n, .ids = texts->ids,
+	    .mask = texts->mask };
+	float *x;
+
+	if (!s->retrieval)
+		return cb_fail(CB_EUSAGE, "the model is not one of retrieval");
+	if ((x = malloc(sizeof(*x) * (size_t)n * (size_t)C)) == NULL)
+		return cb_fail(CB_ENOMEM, "scores");
+	for (i = 0; i < b->B && rc == 0; i++) {
+		in.pictures = b->pictures + (int64_t)i * b->K * b->T;
+		if ((rc = cb_model_score(s->m, &in, x, NULL)) < 0)
+			break;
+		matches(x, n, C);
+		rc = print_medium(b->media[i].name, x, n, to);
+	}
+	free(x);
+	return rc;
+}

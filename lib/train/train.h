@@ -364,4 +364,13 @@ bool	cb_scorer_masks(const struct cb_scorer *s);
 int	cb_scorer_batch(struct cb_scorer *s, const struct cb_batch *b, int top,
 	    FILE *to);
 
+/*
+ * Retrieval: one JSON object a line for each medium of the batch, {"media",
+ * "scores"}, with the score of each of the texts in their order.  What the
+ * batch has of texts is not looked at.  Media go through one by one, so that
+ * the bits of a score do not depend on the batch.
+ */
+int	cb_scorer_pairs(struct cb_scorer *s, const struct cb_batch *b,
+	    const struct cb_texts *texts, FILE *to);
+
 #endif
