@@ -57,6 +57,10 @@ EPOCHS := $(shell jq -r '.num_train_epochs // 10 | ceil' $(CONFIG))
 SEED := $(call get,seed,42)
 SHIFT := $(call get,augment_shift,0)
 BRIGHTNESS := $(call get,augment_brightness,0)
+# $(call held-out,set...): their captions, masked and mismatched as in training.
+held-out = cb-list --split eval -s $(SEED) --mismatch $(MISMATCH) -t captions \
+    --vocab $(OUT)/vocab.txt $(foreach s,$1,-m $(call pictures,$s)) \
+    $(1:%=$(DATA)/%/val.jsonl) | cb-decode | cb-tokenize -L $(LEN)
 endif
 
 $(OUT):
@@ -74,15 +78,12 @@ $(OUT)/trained: $(TRAIN) $(CONFIG) $(OUT)/vocab.txt
 	cb-decode | \
 	cb-tokenize -L $(LEN) | \
 	cb-batch -b $(BATCH) --shift $(SHIFT) --brightness $(BRIGHTNESS) | \
-	cb-train -c $(CONFIG) -o $(OUT)/run $(TRAIN_FLAGS) $(enough)
+	cb-train -c $(CONFIG) -o $(OUT)/run \
+	    --val '$(call held-out,$(SETS))' $(TRAIN_FLAGS) $(enough)
 	touch $@
 
-# Masked and mismatched in evaluation as well, with a seed of its own.
 $(OUT)/%.told.jsonl: $(OUT)/trained $(DATA)/%/val.jsonl
-	cb-list --split eval -s $(SEED) --mismatch $(MISMATCH) -t captions \
-	    --vocab $(OUT)/vocab.txt -m $(call pictures,$*) $(DATA)/$*/val.jsonl | \
-	cb-decode | \
-	cb-tokenize -L $(LEN) | \
+	$(call held-out,$*) | \
 	cb-batch -b $(call get,val_batch_size,32) | \
 	cb-score -m $(OUT)/run >$@
 

@@ -47,6 +47,10 @@ SEED := $(call get,seed,42)
 CLIPS = -f $(call get,num_frm,3) -r $(call get,fps,1)
 SHIFT := $(call get,augment_shift,0)
 BRIGHTNESS := $(call get,augment_brightness,0)
+HELD_OUT = cb-list --split eval -t count -m $(VIDEOS) \
+    --vocab $(OUT)/vocab.txt $(DATA)/val.jsonl | \
+    cb-sample -n $(call get,inference_n_clips,1) $(CLIPS) | \
+    cb-decode | cb-tokenize -L $(LEN)
 endif
 
 $(OUT):
@@ -66,15 +70,12 @@ $(OUT)/trained: $(DATA)/train.jsonl $(CONFIG) $(OUT)/vocab.txt
 	cb-tokenize -L $(LEN) | \
 	cb-batch -b $(call get,train_batch_size,32) --drop-last \
 	    --shift $(SHIFT) --brightness $(BRIGHTNESS) | \
-	cb-train -c $(CONFIG) -o $(OUT)/run $(TRAIN_FLAGS) $(enough)
+	cb-train -c $(CONFIG) -o $(OUT)/run --val '$(HELD_OUT)' $(TRAIN_FLAGS) \
+	    $(enough)
 	touch $@
 
 $(OUT)/predictions.jsonl: $(OUT)/trained $(DATA)/val.jsonl
-	cb-list --split eval -t count -m $(VIDEOS) --vocab $(OUT)/vocab.txt \
-	    $(DATA)/val.jsonl | \
-	cb-sample -n $(call get,inference_n_clips,1) $(CLIPS) | \
-	cb-decode | \
-	cb-tokenize -L $(LEN) | \
+	$(HELD_OUT) | \
 	cb-batch -b $(call get,val_batch_size,32) | \
 	cb-score -m $(OUT)/run >$@
 

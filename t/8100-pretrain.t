@@ -4,7 +4,7 @@
 # that begins with what was pretrained; and what is said of missing files.
 . "$(dirname "$0")/lib.sh"
 [ -e "$SHARED/media/annotations" ] || skip_all 'no media'
-plan 25
+plan 27
 A=$SHARED/media/annotations
 
 cat >tiny.json <<'X'
@@ -50,6 +50,8 @@ like out '^vg itm_acc ' 'they are printed'
 is "$(jq -s 'map(.examples) | add' p/run/log.jsonl)" \
     "$(($(wc -l <data/coco/train.jsonl) + $(wc -l <data/vg/train.jsonl) + 28))" \
     'two texts a picture, each once in an epoch, filled up to pairs'
+is "$(jq -c '.valid.captions // empty' p/run/log.jsonl | sort -u)" 24 \
+    'validated on those of all sets'
 before=$(stat -c %Y.%i p/metrics.json p/run/ckpt/*)
 pipe pretrain DATA=data CONFIG=pretrain.json OUT=p
 is "$(stat -c %Y.%i p/metrics.json p/run/ckpt/*)" "$before" 'nothing is done twice'
@@ -77,6 +79,7 @@ is "$(jq -c '[.questions, .missing, (.mse | type), (.constant_mse | type)]' \
 is "$(jq -s 'all(.answer >= 1 and .answer <= 10)' c/predictions.jsonl)" true \
     'answers from 1 to 10'
 like out '^mse ' 'they are printed'
+is "$(jq '.valid.questions // empty' c/run/log.jsonl | sort -u)" 6 'validated'
 mkdir w; cp v/*.jsonl v/vocab.txt w; mkdir some
 for i in $(jq -r .gif_name all | head -n 24); do ln -s "$SHARED/media/videos/$i".* some; done
 for i in $(jq -r .gif_name v/val.jsonl); do ln -sf "$SHARED/media/videos/$i".* some; done
