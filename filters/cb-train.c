@@ -96,7 +96,8 @@ main(int argc, char **argv)
 	if (cb_options(argc, argv, options, "[-o dir] [-c settings.json] "
 	    "[-s key=value] ... <stream") != argc)
 		cb_usage("%s: the stream comes on standard input", argv[optind]);
-	o = (struct cb_run_options){ .run = run, .engine = engine,
+	o = (struct cb_run_options){ .run = run, .input = STDIN_FILENO,
+	    .engine = engine,
 	    .threads = (int)threads, .memory = memory_mb << 20,
 	    .clip_memory = (int)clip_memory, .steps = steps,
 	    .init_stats = init_stats, .restore_every = restore_every,

@@ -2,7 +2,7 @@
 # A run that is killed and started again by the same command ends with the same
 # weights, whenever it was killed.
 . "$(dirname "$0")/lib.sh"
-plan 27
+plan 30
 
 for i in 0 1 2 3 4 5 6 7 8 9 10 11; do
 	echo "{\"question\": \"what is number $i?\", \"video_id\": \"v$i\"," \
@@ -80,18 +80,33 @@ same_end cut '... and keeps its weights'
 train whole -s learning_rate=1 <in.cb; is $? 1 'other settings are refused'
 like err 'settings' '... by name'
 
-# SIGTERM saves and says so, once the batch in hand is done.
+# SIGTERM saves and says so, whether the next batch comes or not: the stream is
+# held open and nothing is in it, at the third step or before the first.
 batch=$(($(stat -c %s in.cb) / 12))
-rm -rf run fifo; mkfifo fifo
-exec 9<>fifo
-cb-train $SMALL -o run <fifo 2>err 9>&- & pid=$!
-timeout 60 head -c $((batch * 5)) in.cb >&9
-mkdir -p run; touch run/log.jsonl
-until grep -q '"step":2,' run/log.jsonl; do kill -0 $pid || break; done
-kill -TERM $pid
-tail -c +$((batch * 5 + 1)) in.cb | head -c $batch >&9
-exec 9>&-
-wait $pid; is $? 1 'SIGTERM ends a run with status 1'
-like err 'stopped by signal 15 after step' '... and says where'
+stopped_at() # STEP BYTES
+{
+	rm -rf run fifo; mkfifo fifo
+	exec 9<>fifo
+	cb-train $SMALL -o run <fifo 2>err 9>&- & pid=$!
+	timeout 60 head -c "$2" in.cb >&9
+	mkdir -p run; touch run/log.jsonl
+	until grep -q "\"step\":$1," run/log.jsonl; do
+		kill -0 $pid || break
+	done
+	kill -TERM $pid
+	wait $pid; status=$?
+	exec 9>&-
+}
+stopped_at 2 $((batch * 9 / 2)); is $status 1 'SIGTERM while a batch is awaited'
+like err 'stopped by signal 15 after step 2' '... and says where'
 train run <in.cb; is $? 0 '... started again'
 same_end run '... the same weights'
+rm -rf run; mkfifo slow
+exec 9<>slow
+cb-train $SMALL -o run <slow 2>err 9>&- & pid=$!
+head -c $((batch / 2)) in.cb >&9
+until [ -e run ]; do kill -0 $pid || break; done
+kill -TERM $pid; wait $pid; is $? 1 'SIGTERM before the first batch'
+exec 9>&-
+like err 'stopped by a signal|stopped by signal 15 after step 0' '... is said'
+train run <in.cb; same_end run '... and the run can begin'

@@ -1,9 +1,16 @@
 /*
  * Batches read ahead: a thread takes them off the stream while the engine
- * computes, so that data is waited for only when the pipeline is slower.
+ * computes, so that data is waited for only when the pipeline is slower.  A
+ * semaphore counts what there is to take, since a handler of signals may raise
+ * it, but may not touch a condition.
  */
+#include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
+#include <semaphore.h>
+#include <signal.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "train.h"
 
@@ -11,9 +18,11 @@
 
 struct cb_ahead {
 	struct cb_feed *feed;
+	int	 fd;
 	pthread_t thread;
 	pthread_mutex_t lock;
-	pthread_cond_t changed;
+	pthread_cond_t changed;		/* there is room, or quit */
+	sem_t	 ready;			/* batches, the end, calls to wake */
 	struct cb_batch *queue[DEPTH];
 	int	 n;
 	bool	 ended, quit;
@@ -48,20 +57,22 @@ reader(void *arg)
 				a->why = cb_strf("%s", cb_error());
 			}
 		}
-		pthread_cond_broadcast(&a->changed);
+		sem_post(&a->ready);
 		pthread_mutex_unlock(&a->lock);
 	}
 	return NULL;
 }
 
 int
-cb_ahead_open(struct cb_ahead **out, struct cb_feed *feed)
+cb_ahead_open(struct cb_ahead **out, struct cb_feed *feed, int fd)
 {
 	struct cb_ahead *a;
 
 	if ((a = calloc(1, sizeof(*a))) == NULL)
 		return cb_fail(CB_ENOMEM, "reading ahead");
 	a->feed = feed;
+	a->fd = fd;
+	sem_init(&a->ready, 0, 0);
 	pthread_mutex_init(&a->lock, NULL);
 	pthread_cond_init(&a->changed, NULL);
 	if (pthread_create(&a->thread, NULL, reader, a) != 0) {
@@ -77,16 +88,19 @@ cb_ahead_next(struct cb_ahead *a, struct cb_batch **out)
 {
 	int i, rc = 1;
 
+	while (sem_wait(&a->ready) < 0 && errno == EINTR)
+		;
 	pthread_mutex_lock(&a->lock);
-	while (a->n == 0 && !a->ended)
-		pthread_cond_wait(&a->changed, &a->lock);
 	if (a->n > 0) {
 		*out = a->queue[0];
 		for (i = 1; i < a->n; i++)
 			a->queue[i - 1] = a->queue[i];
 		a->n--;
-		pthread_cond_broadcast(&a->changed);
+		pthread_cond_signal(&a->changed);
+	} else if (!a->ended) {
+		rc = cb_fail(CB_EUSAGE, "stopped by a signal");
 	} else {
+		sem_post(&a->ready);	/* the end stays the end */
 		rc = a->status;
 		if (rc < 0)
 			cb_fail(a->code == CB_EIO ? CB_EFORMAT : a->code, "%s",
@@ -94,6 +108,28 @@ cb_ahead_next(struct cb_ahead *a, struct cb_batch **out)
 	}
 	pthread_mutex_unlock(&a->lock);
 	return rc;
+}
+
+void
+cb_ahead_wake(struct cb_ahead *a)
+{
+	sem_post(&a->ready);
+}
+
+/*
+ * The reader may be waiting for bytes that will not come.  With nothing in the
+ * place of its input, and its system call interrupted, it finds the end.
+ */
+static void
+interrupt(struct cb_ahead *a)
+{
+	int nothing = open("/dev/null", O_RDONLY | O_CLOEXEC);
+
+	if (nothing < 0)
+		return;
+	dup2(nothing, a->fd);
+	close(nothing);
+	pthread_kill(a->thread, SIGTERM);
 }
 
 void
@@ -105,13 +141,16 @@ cb_ahead_close(struct cb_ahead *a)
 		return;
 	pthread_mutex_lock(&a->lock);
 	a->quit = true;
-	pthread_cond_broadcast(&a->changed);
+	if (!a->ended)
+		interrupt(a);
+	pthread_cond_signal(&a->changed);
 	pthread_mutex_unlock(&a->lock);
 	pthread_join(a->thread, NULL);
 	for (i = 0; i < a->n; i++)
 		cb_batch_free(a->queue[i]);
 	pthread_mutex_destroy(&a->lock);
 	pthread_cond_destroy(&a->changed);
+	sem_destroy(&a->ready);
 	free(a->why);
 	free(a);
 }

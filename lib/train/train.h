@@ -293,16 +293,21 @@ void	cb_cells_sample(int32_t *cells, int n, int V, uint64_t seed,
 struct cb_ahead;
 
 /* Starts a thread that reads the feed, borrowed, which is its own until
- * close. */
-int	cb_ahead_open(struct cb_ahead **out, struct cb_feed *feed);
+ * close.  fd: what the feed reads. */
+int	cb_ahead_open(struct cb_ahead **out, struct cb_feed *feed, int fd);
 /* As cb_feed_next(). */
 int	cb_ahead_next(struct cb_ahead *a, struct cb_batch **out);
+/* For a handler of signals: cb_ahead_next() fails where it would wait. */
+void	cb_ahead_wake(struct cb_ahead *a);
+/* A feed that has not come to its end is cut off: fd reads as empty from then
+ * on.  SIGTERM must have a handler that does no harm. */
 void	cb_ahead_close(struct cb_ahead *a);
 
 /* ---- the run: trainer.c ------------------------------------------------------ */
 
 struct cb_run_options {
 	const char *run;	/* directory */
+	int	 input;		/* what the feed reads */
 	const char *engine;	/* of cb_engine_open() */
 	int	 threads;	/* 0: one a core */
 	int64_t	 memory;	/* of cb_model_memory(), bytes; 0: any */

@@ -50,12 +50,15 @@ struct trainer {
 };
 
 static volatile sig_atomic_t stop_signal;
+static struct cb_ahead *volatile to_wake;
 
 static void
 on_signal(int n)
 {
 	stop_signal = n;
 	validate_stop();
+	if (to_wake != NULL)
+		cb_ahead_wake(to_wake);
 }
 
 static void
@@ -709,7 +712,7 @@ loop(struct trainer *t)
 		else if (finish_step(t, began) < 0)
 			return -1;
 	}
-	if (rc < 0) {		/* upstream died: save what there is */
+	if (rc < 0 && stop_signal == 0) {	/* upstream died: save */
 		char *why = cb_strf("%s", cb_error());
 
 		if (save_point(t) == 0)
@@ -758,8 +761,11 @@ start(struct trainer *t)
 	if (describe(t) < 0 || find_total(t) < 0 || identify(t) < 0 ||
 	    open_model(t) < 0 || cb_mkdirs(o->run) < 0 ||
 	    cb_segments_init(&t->segs, t->params, t->nparams, t->s) < 0 ||
-	    (rc = restore(t)) < 0 || cb_ahead_open(&t->ahead, t->feed) < 0)
+	    (rc = restore(t)) < 0 || cb_ahead_open(&t->ahead, t->feed, o->input) < 0)
 		return -1;
+	to_wake = t->ahead;
+	if (stop_signal != 0)		/* it came too early to wake */
+		cb_ahead_wake(t->ahead);
 	cb_plan_points(&t->valid_every, &every, t->s, t->total);
 	if (o->restore_every <= 0)
 		o->restore_every = every;
@@ -782,6 +788,7 @@ start(struct trainer *t)
 static void
 trainer_clear(struct trainer *t)
 {
+	to_wake = NULL;
 	cb_ahead_close(t->ahead);
 	while (t->held_at < t->nheld)
 		cb_batch_free(t->held[t->held_at++]);
