@@ -330,11 +330,35 @@ clipping(void)
 	ok(m[0] == 3, "and with -1");
 }
 
+/* EPOCHS GROUPS BATCH ACCUMULATE [key=value ...]: "steps valid save" */
+static int
+points(int argc, char **argv)
+{
+	struct cb_settings s;
+	int64_t steps, valid, save;
+	int i;
+
+	if (cb_settings_init(&s) < 0)
+		return 1;
+	for (i = 4; i < argc; i++)
+		if (cb_settings_set(&s, argv[i]) < 0)
+			return cb_complain();
+	steps = cb_plan_steps(atof(argv[0]), atoll(argv[1]), atoll(argv[2]),
+	    atoll(argv[3]));
+	cb_plan_points(&valid, &save, &s, steps);
+	printf("%lld %lld %lld\n", (long long)steps, (long long)valid,
+	    (long long)save);
+	cb_settings_clear(&s);
+	return 0;
+}
+
 int
 main(int argc, char **argv)
 {
 	int i;
 
+	if (argc >= 6 && strcmp(argv[1], "points") == 0)
+		return points(argc - 2, argv + 2);
 	if (argc == 3 && strcmp(argv[1], "schedules") == 0)
 		return schedules(argv[2]);
 	if (argc < 3 || strcmp(argv[1], "steps") != 0)

@@ -189,7 +189,9 @@ static const char *const unused[] = {
 	"cls_hidden_scale", "do_inference", "inference_model_step",
 	"inference_split", "inference_txt_db", "inference_img_db",
 	"inference_batch_size", "use_itm",
-	"use_mlm", "eval_retrieval_batch_size", NULL
+	"use_mlm", "eval_retrieval_batch_size",
+	/* found out by a run and saved with its settings */
+	"n_gpu", "num_train_steps", "valid_steps", NULL
 };
 static const char *const model_unused[] = {
 	"model_type", "max_temporal_position_embeddings", "architectures",
@@ -412,16 +414,22 @@ cb_settings_clear(struct cb_settings *s)
 
 /* ---- objects and files --------------------------------------------------------- */
 
-/* Names for a warning: "a, b, c". */
+/* Names for a warning: "a, b, c", each once. */
 struct names {
-	char text[512];
+	char text[1024];
 };
 
 static void
 name_add(struct names *n, const char *key)
 {
-	size_t at = strlen(n->text);
+	size_t at = strlen(n->text), len = strlen(key);
+	const char *p;
 
+	for (p = n->text; *p != '\0'; p += strspn(p, ", ")) {
+		if (strcspn(p, ",") == len && strncmp(p, key, len) == 0)
+			return;
+		p += strcspn(p, ",");
+	}
 	snprintf(n->text + at, sizeof(n->text) - at, "%s%s",
 	    at > 0 ? ", " : "", key);
 }
@@ -454,6 +462,16 @@ take_model(struct cb_settings *s, const json_t *object, const char *where,
 	return 0;
 }
 
+/* The original's own file of this name says what our defaults say. */
+static bool
+is_base_model(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+
+	return strcmp(slash != NULL ? slash + 1 : path, "base_model.json") == 0
+	    && access(path, F_OK) != 0;
+}
+
 static int
 take_model_config(struct cb_settings *s, const json_t *v, const char *where,
     const char *dir, struct names *idle, struct names *unknown)
@@ -468,6 +486,10 @@ take_model_config(struct cb_settings *s, const json_t *v, const char *where,
 		return cb_fail(CB_EUSAGE, "%s: model_config: must be a path or "
 		    "an object", where);
 	path = resolve(json_string_value(v), dir);
+	if (is_base_model(path)) {
+		rc = 0;
+		goto done;
+	}
 	if (cb_json_load(&object, path) < 0) {
 		cb_fail_at("%s: model_config", where);
 		goto done;

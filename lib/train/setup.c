@@ -124,9 +124,10 @@ cb_model_config_from(struct cb_model_config *c, const struct cb_settings *s,
 	c->rows = m->max_grid_row_position_embeddings;
 	c->cols = m->max_grid_col_position_embeddings;
 	c->agg = (enum cb_agg)s->score_agg_func;
-	/* summed log-probabilities of clips have no binary counterpart */
 	if (c->loss != CB_LOSS_CE && c->agg == CB_AGG_LSE)
-		c->agg = CB_AGG_MEAN;
+		return cb_fail(CB_EUSAGE, "score_agg_func: lse goes with "
+		    "loss_type ce only, which is not that of the task %s",
+		    task);
 	c->margin = (float)s->margin;
 	c->dropout = (float)m->hidden_dropout_prob;
 	c->attention_dropout = (float)m->attention_probs_dropout_prob;
