@@ -517,7 +517,7 @@ main(void)
 {
 	struct rlimit memory = { 1 << 30, 1 << 30 };
 
-#ifndef __SANITIZE_ADDRESS__
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
 	setrlimit(RLIMIT_AS, &memory);	/* so that a claim cannot be believed */
 #endif
 	(void)memory;
