@@ -1,0 +1,79 @@
+# Retrieval on data that it makes itself: a small model learns from scratch which
+# caption belongs to which video, and finds each of 64 held-out videos by its
+# caption.
+#
+#	make -f pipelines/demo-ret.mk
+#	make -f pipelines/demo-ret.mk help
+include $(dir $(lastword $(MAKEFILE_LIST)))common.mk
+
+.ONESHELL:
+CONFIG ?= $(HERE)/pipelines/demo-ret.json
+OUT ?= build/demo-ret
+VIDEOS ?= 2000
+HELD_OUT ?= 64
+NEGATIVES ?= 31
+TRAIN_FLAGS ?=
+
+DATA := $(OUT)/data
+EPOCHS := $(shell jq -r '.num_train_epochs | ceil' $(CONFIG))
+SEED := $(call get,seed,42)
+FRAMES := $(call get,num_frm,1)
+FPS := $(call get,fps,1)
+
+.DEFAULT_GOAL := all
+.PHONY: all help
+all: $(OUT)/metrics.json
+	@jq -r '"\(.texts) captions, \(.media) held-out videos; chance \(
+	    1000 / .media | round / 10) %", (to_entries[] |
+	    select(.key == "text2video" or .key == "video2text") |
+	    "\(.key)  R@1 \(.value.r1)  R@5 \(.value.r5)  R@10 \(
+	    .value.r10)  MedR \(.value.medianR)  MeanR \(.value.meanR)")' $<
+
+help:
+	@echo 'make -f pipelines/demo-ret.mk [OUT=dir] [CONFIG=file.json] [VIDEOS=n]'
+	@echo '    [HELD_OUT=n] [NEGATIVES=n] [TRAIN_FLAGS=...]'
+	@echo
+	@echo 'Makes VIDEOS short videos with a caption each, trains the small model of'
+	@echo 'CONFIG to tell the right caption from NEGATIVES others, and ranks HELD_OUT'
+	@echo 'other videos by their captions and the captions by their videos.'
+	@echo
+	@echo 'No shape of a held-out video has its colour, place and background together'
+	@echo 'in any video of the training set.  Their captions differ in more than how'
+	@echo 'things move, which single pictures do not show.'
+	@echo
+	@echo 'OUT receives data/ run/ scores.jsonl metrics.json'
+	@echo 'Killed, the same command goes on where it was.'
+
+# train.jsonl is the last file that cb-shapes writes.  Twice as many videos as
+# asked for, since some captions are alike.
+$(DATA)/train.jsonl:
+	rm -rf $(DATA)
+	mkdir -p $(OUT)
+	cb-shapes -o $(DATA) -n $(VIDEOS) -v $$((2 * $(HELD_OUT))) -s $(SEED)
+
+$(DATA)/held-out.jsonl: $(DATA)/train.jsonl
+	jq -cn '[inputs | .still = (.caption | gsub(" (that )?moves " +
+	    "(from side to side|up and down|round and round)"; ""))] |
+	    unique_by(.still) | sort_by(.clip_name)[:$(HELD_OUT)][] |
+	    {caption, clip_name}' $(DATA)/captions-val.jsonl >$@
+
+# The checkpoints' names carry their step; this file says that training ended.
+$(OUT)/trained: $(DATA)/train.jsonl $(CONFIG)
+	cb-list -e $(EPOCHS) -s $(SEED) -n $(NEGATIVES) $(DATA)/captions-train.jsonl |
+	cb-sample -n $(call get,train_n_clips,1) -f $(FRAMES) -r $(FPS) |
+	cb-decode |
+	cb-tokenize -L $(call get,max_txt_len,40) |
+	cb-batch -b $(call get,train_batch_size,16) \
+	    --shift $(call get,augment_shift,0) \
+	    --brightness $(call get,augment_brightness,0) |
+	cb-train -c $(CONFIG) -o $(OUT)/run $(TRAIN_FLAGS) $(enough)
+	touch $@
+
+$(OUT)/scores.jsonl: $(OUT)/trained $(DATA)/held-out.jsonl
+	cb-list --split eval $(DATA)/held-out.jsonl |
+	cb-sample -n $(call get,inference_n_clips,4) -f $(FRAMES) -r $(FPS) |
+	cb-decode |
+	cb-score -m $(OUT)/run --pairs $(DATA)/held-out.jsonl >$@
+
+$(OUT)/metrics.json: $(OUT)/scores.jsonl
+	cb-eval $(DATA)/held-out.jsonl $< >$@
