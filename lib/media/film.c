@@ -45,6 +45,7 @@ struct cb_film {
 	struct SwsContext *scale;	/* NULL: a palette */
 	AVFrame	*frame;
 	AVPacket *packet;
+	uint8_t	*padded;	/* a picture, and what swscale reads beyond it */
 };
 
 void
@@ -55,6 +56,7 @@ cb_film_discard(struct cb_film *f)
 	av_packet_free(&f->packet);
 	av_frame_free(&f->frame);
 	sws_freeContext(f->scale);
+	free(f->padded);
 	avcodec_free_context(&f->codec);
 	if (f->to != NULL)
 		avio_closep(&f->to->pb);
@@ -126,6 +128,8 @@ open_frame(struct cb_film *f)
 		return -1;
 	if (f->codec->pix_fmt == AV_PIX_FMT_PAL8)
 		return 0;
+	if ((f->padded = cb_alloc(3LL * f->w * f->h + 64)) == NULL)
+		return cb_fail(CB_ENOMEM, "%s", f->path);
 	f->scale = sws_getContext(f->w, f->h, AV_PIX_FMT_RGB24, f->w, f->h,
 	    f->codec->pix_fmt, SWS_BICUBIC | SWS_ACCURATE_RND | SWS_BITEXACT,
 	    NULL, NULL, NULL);
@@ -216,16 +220,18 @@ drain(struct cb_film *f)
 int
 cb_film_put(struct cb_film *f, const struct cb_array *rgb)
 {
-	const uint8_t *from[4] = { rgb->data };
+	const uint8_t *from[4] = { f->padded };
 	int stride[4] = { 3 * f->w };
 
 	if (av(av_frame_make_writable(f->frame), f->path) < 0)
 		return -1;
-	if (f->scale == NULL)
+	if (f->scale == NULL) {
 		to_palette(f->frame, rgb->data, f->w, f->h);
-	else
+	} else {
+		memcpy(f->padded, rgb->data, (size_t)cb_array_bytes(rgb));
 		sws_scale(f->scale, from, stride, 0, f->h, f->frame->data,
 		    f->frame->linesize);
+	}
 	f->frame->pts = f->frames++;
 	if (av(avcodec_send_frame(f->codec, f->frame), f->path) < 0)
 		return -1;
