@@ -63,7 +63,7 @@ work(void *arg, void *item)
 	struct item *i = item;
 
 	if (i->load != NULL)
-		cb_load_run(i->load, &j->limits);
+		cb_load_run(i->load, &j->limits, j->w);
 }
 
 /*

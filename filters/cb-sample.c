@@ -48,6 +48,16 @@ choose(struct job *j, const char *strategy, int64_t seed)
 	j->seed = (uint64_t)seed;
 }
 
+/* A program upstream that decodes need decode no more than will be picked. */
+static void
+ask(const struct job *j)
+{
+	json_t *what = cb_plan_ask(&j->plan, j->seed);
+
+	cb_intake_ask(j->in, what);
+	json_decref(what);
+}
+
 static int
 run(struct job *j)
 {
@@ -112,6 +122,7 @@ main(int argc, char **argv)
 		goto done;
 	}
 	choose(&j, strategy, seed);
+	ask(&j);
 	if (cb_writer_open(&j.w, STDOUT_FILENO, cb_intake_header(j.in), argc,
 	    argv) < 0) {
 		rc = cb_complain();

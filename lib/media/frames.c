@@ -202,6 +202,12 @@ video_make_frame(struct cb_frame **out, struct video *v, const AVFrame *f,
 }
 
 int
+video_rewind(struct video *v)
+{
+	return video_to_start(v);
+}
+
+int
 video_next(struct video *v, struct cb_frame **out)
 {
 	int rc;

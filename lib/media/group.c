@@ -78,8 +78,9 @@ read_draws(struct cb_plan *p, const msgpack_object *list)
 	return 0;
 }
 
-int
-cb_plan_read(struct cb_plan *out, const msgpack_object *plan)
+/* All but the draws. */
+static int
+read_general(struct cb_plan *out, const msgpack_object *plan)
 {
 	const msgpack_object *o = cb_map_get(plan, "original");
 	int64_t clips, frames;
@@ -105,11 +106,61 @@ cb_plan_read(struct cb_plan *out, const msgpack_object *plan)
 	out->frames = (int)frames;
 	out->original = o != NULL && o->type == MSGPACK_OBJECT_BOOLEAN &&
 	    o->via.boolean;
+	return 0;
+}
+
+int
+cb_plan_read(struct cb_plan *out, const msgpack_object *plan)
+{
+	if (read_general(out, plan) < 0)
+		return -1;
 	if (out->strategy == CB_SAMPLE_RAND &&
 	    read_draws(out, cb_map_get(plan, "draws")) < 0) {
 		cb_plan_clear(out);
 		return -1;
 	}
+	return 0;
+}
+
+json_t *
+cb_plan_ask(const struct cb_plan *plan, uint64_t seed)
+{
+	struct cb_plan general = *plan;
+	msgpack_object o;
+	struct cb_msg *m;
+	json_t *what;
+
+	general.draw = NULL;
+	if (cb_msg_new(&m) < 0)
+		return NULL;
+	o = cb_plan_obj(m, &general);
+	cb_map_set(m, &o, "seed", cb_obj_int((int64_t)seed));
+	what = cb_obj_json(&o);
+	cb_msg_free(m);
+	return what;
+}
+
+/* The draws of one group. */
+static int
+draw(struct cb_plan *plan, const msgpack_object *g, uint64_t seed)
+{
+	struct cb_rng rng = { .seed = seed, .purpose = CB_RNG_SAMPLE };
+	int64_t seq = 0, epoch = 0;
+	int k;
+
+	if (cb_map_int(g, "seq", &seq) < 0 ||
+	    (cb_map_get(g, "epoch") != NULL &&
+	    cb_map_int(g, "epoch", &epoch) < 0))
+		return cb_fail_at("group");
+	rng.seq = (uint32_t)seq;
+	rng.epoch = (uint32_t)epoch;
+	plan->draw = NULL;
+	if (plan->strategy != CB_SAMPLE_RAND)
+		return 0;
+	if ((plan->draw = calloc(plan->clips, sizeof(*plan->draw))) == NULL)
+		return cb_fail(CB_ENOMEM, "plan");
+	for (k = 0; k < plan->clips; k++)
+		plan->draw[k] = cb_rng_real(&rng, (uint32_t)k);
 	return 0;
 }
 
@@ -297,6 +348,7 @@ struct cb_load {
 	struct cb_frame **got;	/* [cut.nwant] */
 	char	*why;		/* the medium is lost */
 	char	*damage;
+	bool	 asked;		/* what the reader asks for was tried */
 };
 
 int
@@ -380,7 +432,51 @@ get_plan(struct cb_load *l, msgpack_object *g, bool original)
 }
 
 static int
-load(struct cb_load *l, const struct cb_media_limits *limits)
+read_asked(struct cb_load *l, const json_t *asked)
+{
+	msgpack_object *g = cb_msg_map(l->group, "group"), o;
+	struct cb_msg *m;
+	int64_t seed;
+	int rc = -1;
+
+	if (cb_msg_new(&m) < 0)
+		return -1;
+	o = cb_obj_from_json(m, asked);
+	if (cb_map_int(&o, "seed", &seed) == 0 &&
+	    read_general(&l->plan, &o) == 0 &&
+	    draw(&l->plan, g, (uint64_t)seed) == 0)
+		rc = cb_plan_resolve(&l->cut, &l->plan, cb_media_info(l->m));
+	cb_msg_free(m);
+	return rc;
+}
+
+/*
+ * Fetches what the reader will pick, all that it need be sent.  1: it is in
+ * l->got; 0: nobody asks, or something is amiss, and then the reader shall see
+ * all that there is and judge; -1.
+ */
+static int
+get_asked(struct cb_load *l, const json_t *asked)
+{
+	int exact;
+
+	if (asked == NULL || l->asked || cb_media_info(l->m)->image)
+		return 0;
+	l->asked = true;
+	if (read_asked(l, asked) < 0 || l->cut.nwant == 0 ||
+	    (l->got = calloc(l->cut.nwant, sizeof(*l->got))) == NULL)
+		return 0;
+	if (cb_media_fetch(l->m, l->cut.want, l->cut.nwant, l->got,
+	    &exact) == 0 && exact == l->cut.nwant &&
+	    cb_media_damage(l->m) == NULL)
+		return 1;
+	clear_got(l);
+	return cb_media_rewind(l->m);
+}
+
+static int
+load(struct cb_load *l, const struct cb_media_limits *limits,
+    struct cb_writer *w)
 {
 	msgpack_object *g = cb_msg_map(l->group, "group");
 
@@ -394,7 +490,7 @@ load(struct cb_load *l, const struct cb_media_limits *limits)
 	put_last(g, "info");
 	put_last(g, "plan");
 	if (cb_map_get(g, "plan") == NULL)
-		return 0;
+		return get_asked(l, cb_writer_asked(w)) < 0 ? -1 : 0;
 	if (get_plan(l, g, limits->original) < 0)
 		return -1;
 	if (cb_media_damage(l->m) != NULL)
@@ -405,9 +501,10 @@ load(struct cb_load *l, const struct cb_media_limits *limits)
 }
 
 void
-cb_load_run(struct cb_load *l, const struct cb_media_limits *limits)
+cb_load_run(struct cb_load *l, const struct cb_media_limits *limits,
+    struct cb_writer *w)
 {
-	if (l->why != NULL || load(l, limits) == 0)
+	if (l->why != NULL || load(l, limits, w) == 0)
 		return;
 	l->why = cb_strf("%s", cb_error());
 	clear_got(l);
@@ -415,16 +512,54 @@ cb_load_run(struct cb_load *l, const struct cb_media_limits *limits)
 	l->m = NULL;
 }
 
+/* Those pictures that were asked for, after the n up to number `last`. */
+static int
+put_asked(struct cb_writer *w, struct cb_load *l, int64_t last, int64_t n)
+{
+	const struct cb_frame *f;
+	int i;
+
+	for (i = 0; i < l->cut.nwant; i++) {
+		f = l->got[i];
+		if (f->index <= last)
+			continue;
+		last = f->index;
+		n++;
+		if (cb_writer_picture(w, &f->rgb, 0, f->index, f->pts_s) < 0)
+			return -1;
+	}
+	return cb_writer_end(w, n, NULL);
+}
+
+/* After n pictures: as get_asked(), and where it gives 0 the next is again the
+ * one behind them. */
+static int
+turn_to_asked(struct cb_load *l, struct cb_writer *w, int64_t n)
+{
+	struct cb_frame *f;
+	bool before = l->asked;
+	int rc = get_asked(l, cb_writer_asked(w));
+
+	if (rc != 0 || before == l->asked)
+		return rc;
+	if (cb_media_rewind(l->m) < 0)
+		return -1;
+	for (; n > 0 && (rc = cb_media_next(l->m, &f)) > 0; n--)
+		cb_frame_free(f);
+	return rc < 0 ? -1 : 0;
+}
+
 /*
  * All frames one by one.  0 written; 1 lost, nothing written, cb_error() says
  * why; -1.
  */
 static int
-decode_all(struct cb_writer *w, struct cb_msg *group, struct cb_media *m,
-    const char *name, enum cb_outcome *what)
+decode_all(struct cb_writer *w, struct cb_load *l, enum cb_outcome *what)
 {
+	const char *name = l->name;
+	struct cb_media *m = l->m;
 	struct cb_frame *f = NULL;
-	int64_t n = 0;
+	int64_t n = 0, last;
 	char *why;
 	int rc, put;
 
@@ -435,15 +570,21 @@ decode_all(struct cb_writer *w, struct cb_msg *group, struct cb_media *m,
 			    "no picture could be decoded");
 		return 1;
 	}
-	if (cb_writer_put(w, group) < 0) {
+	if (cb_writer_put(w, l->group) < 0) {
 		cb_frame_free(f);
 		return -1;
 	}
-	for (; rc > 0; rc = cb_media_next(m, &f), n++) {
+	for (; rc > 0; rc = cb_media_next(m, &f)) {
 		put = cb_writer_picture(w, &f->rgb, 0, f->index, f->pts_s);
+		last = f->index;
+		n++;
 		cb_frame_free(f);
 		if (put < 0)
 			return -1;
+		if ((rc = turn_to_asked(l, w, n)) < 0)
+			break;
+		if (rc > 0)
+			return put_asked(w, l, last, n);
 	}
 	if (rc == 0)
 		return cb_writer_end(w, n, NULL);
@@ -468,8 +609,12 @@ cb_load_write(enum cb_outcome *what, struct cb_load *l, struct cb_writer *w)
 		*what = CB_GROUP_LOST;
 		return put_lost(w, l->group, l->why);
 	}
-	if (l->m != NULL) {
-		if ((rc = decode_all(w, l->group, l->m, l->name, what)) == 1) {
+	if (l->m != NULL && l->got != NULL) {
+		if (cb_writer_put(w, l->group) < 0 ||
+		    put_asked(w, l, -1, 0) < 0)
+			return -1;
+	} else if (l->m != NULL) {
+		if ((rc = decode_all(w, l, what)) == 1) {
 			*what = CB_GROUP_LOST;
 			return put_lost(w, l->group, cb_error());
 		}
@@ -493,27 +638,11 @@ static int
 add_plan(struct cb_msg *group, msgpack_object *g, struct cb_plan *plan,
     uint64_t seed)
 {
-	struct cb_rng rng = { .seed = seed, .purpose = CB_RNG_SAMPLE };
-	int64_t seq = 0, epoch = 0;
-	int k;
-
 	if (cb_map_get(g, "plan") != NULL)
 		return cb_fail(CB_EFORMAT, "the stream has been sampled "
 		    "already");
-	if (cb_map_int(g, "seq", &seq) < 0 ||
-	    (cb_map_get(g, "epoch") != NULL &&
-	    cb_map_int(g, "epoch", &epoch) < 0))
-		return cb_fail_at("group");
-	rng.seq = (uint32_t)seq;
-	rng.epoch = (uint32_t)epoch;
-	plan->draw = NULL;
-	if (plan->strategy == CB_SAMPLE_RAND) {
-		plan->draw = calloc(plan->clips, sizeof(*plan->draw));
-		if (plan->draw == NULL)
-			return cb_fail(CB_ENOMEM, "plan");
-		for (k = 0; k < plan->clips; k++)
-			plan->draw[k] = cb_rng_real(&rng, (uint32_t)k);
-	}
+	if (draw(plan, g, seed) < 0)
+		return -1;
 	cb_map_set(group, g, "plan", cb_plan_obj(group, plan));
 	put_last(g, "plan");
 	return 0;

@@ -146,6 +146,13 @@ cb_media_next(struct cb_media *m, struct cb_frame **out)
 }
 
 int
+cb_media_rewind(struct cb_media *m)
+{
+	m->given = false;
+	return m->video != NULL ? video_rewind(m->video) : 0;
+}
+
+int
 cb_media_fetch(struct cb_media *m, const int64_t *want, int n,
     struct cb_frame **out, int *exact)
 {

@@ -88,6 +88,9 @@ int	cb_media_next(struct cb_media *m, struct cb_frame **out);
 int	cb_media_fetch(struct cb_media *m, const int64_t *want, int n,
 	    struct cb_frame **out, int *exact);
 
+/* cb_media_next() gives the first frame again. */
+int	cb_media_rewind(struct cb_media *m);
+
 /* Why less than everything came out so far; NULL: no damage was met. */
 const char *cb_media_damage(const struct cb_media *m);
 
@@ -211,6 +214,9 @@ char	*cb_media_stem(const char *path);
 msgpack_object cb_plan_obj(struct cb_msg *m, const struct cb_plan *p);
 /* Yours to cb_plan_clear(). */
 int	cb_plan_read(struct cb_plan *out, const msgpack_object *plan);
+/* For cb_reader_ask(): what cb_group_sample() will want of each group; yours
+ * to decref. */
+json_t	*cb_plan_ask(const struct cb_plan *plan, uint64_t seed);
 msgpack_object cb_info_obj(struct cb_msg *m, const struct cb_media_info *i);
 /* From a group's "kind" and "info"; free out->pts. */
 int	cb_info_read(struct cb_media_info *out, const msgpack_object *group);
@@ -234,12 +240,15 @@ int	cb_load_new(struct cb_load **out, struct cb_msg *group,
 void	cb_load_free(struct cb_load *l);
 /*
  * Opens the medium and completes the group ("kind", "info"); gets all the
- * pictures of its "plan", if it has one.  On any thread.
+ * pictures of its "plan", if it has one, or else of what w's reader has asked
+ * for.  On any thread.
  */
-void	cb_load_run(struct cb_load *l, const struct cb_media_limits *limits);
+void	cb_load_run(struct cb_load *l, const struct cb_media_limits *limits,
+	    struct cb_writer *w);
 /*
  * Writes the group, its pictures (those of its plan, else all, decoded one by
- * one) and its end.  With a plan nothing is written before all is known to be
+ * one, less those of which w's reader has said that it will not use them) and
+ * its end.  With a plan nothing is written before all is known to be
  * there; without one, before the first picture.  -1: could not be written.
  */
 int	cb_load_write(enum cb_outcome *what, struct cb_load *l,

@@ -17,6 +17,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "stream/link.h"
 #include "stream/wire.h"
 
 #define BUFFER (64 << 10)
@@ -45,6 +46,7 @@ struct scan {
 
 struct cb_reader {
 	int fd;
+	int link;		/* to the program upstream, or -1 */
 	char *name;
 	int64_t limit;
 	unsigned char *buffer;
@@ -461,13 +463,16 @@ cb_reader_open(struct cb_reader **out, int fd, const char *name)
 	if (isatty(fd))
 		return cb_fail(CB_EUSAGE, "%s: a terminal; a stream comes "
 		    "from a pipe or a file", name);
-	if ((r = calloc(1, sizeof(*r))) == NULL ||
-	    (r->buffer = malloc(BUFFER)) == NULL) {
+	if ((r = calloc(1, sizeof(*r))) == NULL)
+		return cb_fail(CB_ENOMEM, "%s", name);
+	r->link = -1;
+	if ((r->buffer = malloc(BUFFER)) == NULL) {
 		cb_fail(CB_ENOMEM, "%s", name);
 		goto done;
 	}
 	r->fd = fd;
 	fcntl(fd, F_SETPIPE_SZ, WIRE_PIPE);
+	r->link = link_connect(fd);
 	r->name = cb_strf("%s", name);
 	r->limit = MESSAGE_MAX;
 	if (read_header(r) < 0)
@@ -487,6 +492,8 @@ cb_reader_close(struct cb_reader *r)
 		return;
 	cb_msg_free(r->header);
 	cb_msg_free(r->eos);
+	if (r->link >= 0)
+		close(r->link);
 	free(r->buffer);
 	free(r->name);
 	free(r);
@@ -496,6 +503,12 @@ struct cb_msg *
 cb_reader_header(struct cb_reader *r)
 {
 	return r->header;
+}
+
+void
+cb_reader_ask(struct cb_reader *r, const json_t *what)
+{
+	link_ask(r->link, what);
 }
 
 void

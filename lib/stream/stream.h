@@ -121,6 +121,13 @@ int	cb_reader_next(struct cb_reader *r, struct cb_msg **out);
 const msgpack_object *cb_reader_eos(const struct cb_reader *r);
 int64_t	cb_reader_skipped(const struct cb_reader *r);
 
+/*
+ * Tells the program upstream, where the two are linked (cb-link(7)), what of
+ * its work will be used, so that it can spare the rest.  It may ignore it: what
+ * is read is to be taken as if nothing had been said.  Once a stream.
+ */
+void	cb_reader_ask(struct cb_reader *r, const json_t *what);
+
 /* Caps against hostile lengths; 0 keeps the default (1 GiB a message). */
 void	cb_reader_limit(struct cb_reader *r, int64_t message_bytes);
 
@@ -143,6 +150,10 @@ int	cb_writer_put(struct cb_writer *w, const struct cb_msg *m);
  * goes to the pipe uncopied. */
 int	cb_writer_picture(struct cb_writer *w, const struct cb_array *a,
 	    int64_t clip, int64_t index, double pts_s);
+
+/* What the program downstream has asked for so far, else NULL; valid until
+ * close.  Never waits; on any thread. */
+const json_t *cb_writer_asked(struct cb_writer *w);
 
 /* {"end": {"pictures": n, "error": error or nil}} */
 int	cb_writer_end(struct cb_writer *w, int64_t pictures, const char *error);

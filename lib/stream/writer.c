@@ -11,6 +11,7 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
+#include "stream/link.h"
 #include "stream/wire.h"
 
 #define BUFFER (64 << 10)
@@ -18,6 +19,7 @@
 
 struct cb_writer {
 	int fd;
+	struct link *link;	/* NULL: none can be */
 	char *buffer;
 	size_t have;
 	msgpack_packer pack;
@@ -257,6 +259,7 @@ cb_writer_open(struct cb_writer **out, int fd, struct cb_msg *header,
 	w->fd = fd;
 	fcntl(fd, F_SETPIPE_SZ, WIRE_PIPE);
 	msgpack_packer_init(&w->pack, w, put_bytes);
+	w->link = link_listen(fd);	/* a reader of the header finds it */
 	if (put_header(w, header, argc, argv) < 0)
 		goto done;
 	*out = w;
@@ -310,6 +313,12 @@ cb_writer_picture(struct cb_writer *w, const struct cb_array *a,
 	return status(w);
 }
 
+const json_t *
+cb_writer_asked(struct cb_writer *w)
+{
+	return link_asked(w->link);
+}
+
 int
 cb_writer_end(struct cb_writer *w, int64_t pictures, const char *error)
 {
@@ -343,6 +352,7 @@ cb_writer_close(struct cb_writer *w)
 {
 	if (w == NULL)
 		return;
+	link_close(w->link);
 	free(w->buffer);
 	free(w);
 }

@@ -126,6 +126,13 @@ cb_intake_header(struct cb_intake *in)
 	    in->list != NULL ? cb_list_header(in->list) : NULL;
 }
 
+void
+cb_intake_ask(struct cb_intake *in, const json_t *what)
+{
+	if (in->reader != NULL)
+		cb_reader_ask(in->reader, what);
+}
+
 static int
 end_group(struct cb_intake *in, struct cb_msg **out)
 {

@@ -21,6 +21,9 @@ void	cb_intake_close(struct cb_intake *in);
 /* For cb_writer_open(); NULL: begin one.  Valid until close. */
 struct cb_msg *cb_intake_header(struct cb_intake *in);
 
+/* As cb_reader_ask(); operands are asked nothing. */
+void	cb_intake_ask(struct cb_intake *in, const json_t *what);
+
 /* As cb_reader_next(): a message, yours to free. */
 int	cb_intake_next(struct cb_intake *in, struct cb_msg **out);
 
