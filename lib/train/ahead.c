@@ -116,6 +116,12 @@ cb_ahead_wake(struct cb_ahead *a)
 	sem_post(&a->ready);
 }
 
+static void
+do_nothing(int n)
+{
+	(void)n;
+}
+
 /*
  * The reader may be waiting for bytes that will not come.  With nothing in the
  * place of its input, and its system call interrupted, it finds the end.
@@ -123,13 +129,15 @@ cb_ahead_wake(struct cb_ahead *a)
 static void
 interrupt(struct cb_ahead *a)
 {
+	const struct sigaction quiet = { .sa_handler = do_nothing };
 	int nothing = open("/dev/null", O_RDONLY | O_CLOEXEC);
 
 	if (nothing < 0)
 		return;
 	dup2(nothing, a->fd);
 	close(nothing);
-	pthread_kill(a->thread, SIGTERM);
+	sigaction(SIGURG, &quiet, NULL);
+	pthread_kill(a->thread, SIGURG);
 }
 
 void

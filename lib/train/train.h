@@ -300,7 +300,7 @@ int	cb_ahead_next(struct cb_ahead *a, struct cb_batch **out);
 /* For a handler of signals: cb_ahead_next() fails where it would wait. */
 void	cb_ahead_wake(struct cb_ahead *a);
 /* A feed that has not come to its end is cut off: fd reads as empty from then
- * on.  SIGTERM must have a handler that does no harm. */
+ * on. */
 void	cb_ahead_close(struct cb_ahead *a);
 
 /* ---- the run: trainer.c ------------------------------------------------------ */

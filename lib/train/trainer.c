@@ -13,6 +13,7 @@
  * if nothing had happened.
  */
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -49,16 +50,19 @@ struct trainer {
 	int32_t	*cells;			/* room for all of the grid */
 };
 
-static volatile sig_atomic_t stop_signal;
-static struct cb_ahead *volatile to_wake;
+/* Atomic, since any thread may be the one that a signal interrupts. */
+static atomic_int stop_signal;
+static struct cb_ahead *_Atomic to_wake;
 
 static void
 on_signal(int n)
 {
+	struct cb_ahead *a;
+
 	stop_signal = n;
 	validate_stop();
-	if (to_wake != NULL)
-		cb_ahead_wake(to_wake);
+	if ((a = to_wake) != NULL)
+		cb_ahead_wake(a);
 }
 
 static void
