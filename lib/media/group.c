@@ -88,10 +88,10 @@ read_general(struct cb_plan *out, const msgpack_object *plan)
 	int rc;
 
 	memset(out, 0, sizeof(*out));
-	if (cb_map_text(plan, "strategy", &name) < 0 ||
-	    cb_map_int(plan, "clips", &clips) < 0 ||
+	if (cb_map_int(plan, "clips", &clips) < 0 ||
 	    cb_map_int(plan, "frames", &frames) < 0 ||
-	    cb_map_real(plan, "fps", &out->fps) < 0)
+	    cb_map_real(plan, "fps", &out->fps) < 0 ||
+	    cb_map_text(plan, "strategy", &name) < 0)
 		return cb_fail_at("plan");
 	rc = cb_strategy_parse(&out->strategy, name);
 	free(name);
