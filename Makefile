@@ -6,6 +6,7 @@
 #	make bench-media	time to get frames, against peers from PyPI
 #	make bench-clips	what --clip-memory costs and saves
 #	make check-bert	our encoder against PyTorch on a BERT from PyPI
+#	make bench-stream	what the link between two programs saves
 #	make fuzz	every parser under libFuzzer, FUZZ_SECONDS=60 each
 #	make install	programs and man pages to $(DESTDIR)$(PREFIX)
 #	make SAN=address,undefined ...	any of these with sanitizers
@@ -136,6 +137,9 @@ bench-media: $(B)/t/bench-media
 
 bench-clips: all tests
 	CB_BUILD=$(abspath $(B)) t/bench-clips.sh
+
+bench-stream: all
+	python3 t/bench-stream.py $(B)/bin ../shared/media/videos
 
 install: all
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/man/man1 \
