@@ -303,6 +303,14 @@ void	cb_ahead_wake(struct cb_ahead *a);
  * on. */
 void	cb_ahead_close(struct cb_ahead *a);
 
+/* ---- batches: learn.c ------------------------------------------------------- */
+
+/* A batch as the model takes it: borrows b; free((void *)in->counts). */
+int	cb_batch_inputs(struct cb_inputs *in, const struct cb_batch *b);
+
+/* -1 unless each of its examples has this many rows (1: no options). */
+int	cb_batch_fits(const struct cb_batch *b, int options);
+
 /* ---- the run: trainer.c ------------------------------------------------------ */
 
 struct cb_run_options {
@@ -331,12 +339,6 @@ struct cb_run_options {
  */
 int	cb_train_run(struct cb_feed *feed, struct cb_settings *s,
 	    struct cb_run_options *o, int64_t *steps);
-
-/* A batch as the model takes it: borrows b; free((void *)in->counts). */
-int	cb_batch_inputs(struct cb_inputs *in, const struct cb_batch *b);
-
-/* -1 unless each of its examples has this many rows (1: no options). */
-int	cb_batch_fits(const struct cb_batch *b, int options);
 
 /* ---- predictions: score.c ------------------------------------------------------ */
 
