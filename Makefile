@@ -7,12 +7,13 @@
 #	make bench-clips	what --clip-memory costs and saves
 #	make check-bert	our encoder against PyTorch on a BERT from PyPI
 #	make bench-stream	what the link between two programs saves
+#	make cuda	the CUDA engine, cb_cuda.so, by nvcc of $(CUDA)
 #	make fuzz	every parser under libFuzzer, FUZZ_SECONDS=60 each
 #	make install	programs and man pages to $(DESTDIR)$(PREFIX)
 #	make SAN=address,undefined ...	any of these with sanitizers
 #
 # The Debian packages it takes; `make deps` installs the missing ones.
-PACKAGES = gcc make pkg-config perl python3 jq mandoc lmdb-utils \
+PACKAGES = gcc g++ make pkg-config perl python3 jq mandoc lmdb-utils \
 	libavformat-dev libavcodec-dev libswscale-dev libavutil-dev \
 	libjpeg62-turbo-dev libpng-dev liblmdb-dev \
 	libmsgpack-dev libjansson-dev libutf8proc-dev libmd-dev \
@@ -46,6 +47,34 @@ TPROGS := $(patsubst t/%.c,$(B)/t/%,$(wildcard t/*.c))
 FUZZERS = $(basename $(notdir $(wildcard t/fuzz-*.c)))
 FUZZ_SECONDS ?= 60
 FUZZ_SAN = fuzzer,address,undefined
+
+# The CUDA toolkit; where it is absent all else builds, and its tests skip.
+CUDA ?= /usr/local/cuda
+HAVE_CUDA := $(wildcard $(CUDA)/include/cuda_runtime_api.h)
+NVCC = $(CUDA)/bin/nvcc
+NVCCFLAGS = -std=c++17 -O3 -Icuda -gencode arch=compute_80,code=sm_80 \
+	-gencode arch=compute_90,code=sm_90 \
+	-gencode arch=compute_100,code=sm_100 \
+	-gencode arch=compute_100,code=compute_100 -Xcompiler -Wall,-fPIC,$\
+	-fvisibility=hidden,-fno-exceptions,-fno-rtti,-fno-threadsafe-statics \
+	-Xptxas --warn-on-local-memory-usage,--warn-on-spills,$\
+	--warning-as-error
+CU_OBJ := $(patsubst %,$(B)/%.o,$(wildcard cuda/*.cu))
+CUDA_OBJ := $(CU_OBJ) $(patsubst %.c,$(B)/%.o,$(wildcard cuda/*.c))
+# The same sources on the simulated device, in three builds of their own (so
+# not under SAN=): t/cudasim/device.h.
+CXX = g++
+SIM_SRC := $(wildcard t/cudasim/*.cpp t/standin/*.cpp)
+SIM_FLAGS = -std=c++17 -g -Wall -Wextra -Wno-unknown-pragmas -fPIC -DCB_SIM \
+	-fvisibility=hidden -isystem $(CUDA)/include -Icuda -MMD -MP
+SIM_BUILDS = plain asan race
+SIM_plain = -O2
+SIM_asan = -O1 -fsanitize=address,undefined -fno-sanitize-recover=all
+SIM_race = -O1 -DCBSIM_RACE
+# Kernels of the race build call __tsan_...(), which are the simulator's own.
+SIM_race_cu = -fsanitize=thread --param tsan-instrument-func-entry-exit=0
+SIM_FAULTS = $(if $(SAN),,$(if $(HAVE_CUDA),$(SIM_BUILDS:%=$(B)/cudasim/%/faults) \
+	$(B)/t/cudasim/faults.cu.o))
 TESTS ?= $(sort $(wildcard t/*.t))
 
 # V=1 shows the whole commands.
@@ -55,10 +84,10 @@ say = @$(if $(V),:,echo "$1	$2")
 .DEFAULT_GOAL := all
 .DELETE_ON_ERROR:
 .SECONDARY:
-.PHONY: all deps bench-clips bench-media demo check check-bert fuzz \
+.PHONY: all deps cuda bench-clips bench-media demo check check-bert fuzz \
 	fuzz-programs tests install clean
 all: $(FILTERS)
-tests: $(TPROGS)
+tests: $(TPROGS) $(SIM_FAULTS)
 
 # A library that is not there is named at once, not by a missing header.
 $(B)/libraries:
@@ -88,6 +117,43 @@ $(B)/t/%: $(B)/t/%.o $(B)/libcb.a
 
 # A test program of several files.
 $(B)/t/reference: $(patsubst %.c,$(B)/%.o,$(wildcard t/ref/*.c))
+
+# ---- CUDA
+
+cuda:
+	@[ -n '$(HAVE_CUDA)' ] || { echo "make cuda needs the CUDA toolkit;" \
+	    "$(CUDA) has none: CUDA=folder names another" >&2; exit 1; }
+	@[ -n '$(CU_OBJ)' ] || { echo "cuda/ holds no kernels yet: there is" \
+	    "nothing to build" >&2; exit 1; }
+	$(MAKE) $(B)/lib/clipbert/cb_cuda.so
+
+$(B)/%.cu.o: %.cu
+	@mkdir -p $(@D)
+	$(call say,NVCC,$<)
+	$Q$(NVCC) $(NVCCFLAGS) -MMD -MP -MF $(@:.o=.d) -c -o $@ $<
+
+# cb_fail() and its kin are those of the program that loads it.
+$(B)/lib/clipbert/cb_cuda.so: $(CUDA_OBJ)
+	@mkdir -p $(@D)
+	$(call say,LD,$@)
+	$Q$(CXX) -shared -o $@ $^ -Wl,-z,now -Wl,-rpath,$(CUDA)/lib \
+	    -L$(CUDA)/lib -lcudart -lcublasLt -lcudnn
+
+define sim_rules
+$(B)/cudasim/$1/%.cpp.o: %.cpp
+	@mkdir -p $$(@D)
+	$$(call say,SIM $1,$$<)
+	$$Q$(CXX) $(SIM_FLAGS) $(SIM_$1) -c -o $$@ $$<
+$(B)/cudasim/$1/%.cu.o: %.cu
+	@mkdir -p $$(@D)
+	$$(call say,SIM $1,$$<)
+	$$Q$(CXX) $(SIM_FLAGS) $(SIM_$1) $(SIM_$1_cu) -x c++ -c -o $$@ $$<
+$(B)/cudasim/$1/faults: $(SIM_SRC:%=$(B)/cudasim/$1/%.o) \
+    $(B)/cudasim/$1/t/cudasim/faults.cu.o $(B)/libcb.a
+	$$(call say,LD,$$@)
+	$$Q$(CXX) $(SIM_$1) -o $$@ $$^ -lm
+endef
+$(foreach b,$(SIM_BUILDS),$(eval $(call sim_rules,$b)))
 
 # Installs what is missing and says what; does nothing when all is there.
 deps:
@@ -152,4 +218,4 @@ clean:
 	rm -rf build
 
 -include $(LIB_OBJ:.o=.d) $(wildcard $(B)/filters/*.d $(B)/t/*.d \
-    $(B)/t/*/*.d)
+    $(B)/t/*/*.d $(B)/cuda/*.d $(B)/cudasim/*/*/*/*.d)

@@ -1,0 +1,317 @@
+/*
+ * Streams and events.  A launch or a copy only goes into the queue of its
+ * stream.  Queues are worked off when the host waits, and not before, so that
+ * host memory that is used again too early shows; with CBSIM_SEED the head of
+ * any stream that may go on is taken, so that a missing event shows.  Every
+ * operation carries a clock of what is in order before it, for the race build.
+ */
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <deque>
+#include <string>
+#include <vector>
+
+#include "device.h"
+
+using cbsim::Clock;
+using cbsim::Work;
+
+/* A point in a stream: what was recorded there, once it has come. */
+struct Point {
+	bool	 come;
+	Clock	 clock;
+};
+
+struct CUevent_st {
+	std::shared_ptr<Point> last;	/* NULL: never recorded */
+	bool	 timing;
+};
+
+struct Task {
+	const char *name;
+	Work	 work;
+	std::shared_ptr<Point> record, await;
+	Clock	 host;			/* what the host had waited for */
+};
+
+struct CUstream_st {
+	std::deque<Task> queue;
+	Clock	 clock;
+	int	 slot;
+};
+
+namespace cbsim {
+
+static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
+static std::vector<cudaStream_t> streams;
+static CUstream_st first;		/* the default stream, slot 0 */
+static Clock host;
+
+Lock::Lock() { pthread_mutex_lock(&mutex); }
+Lock::~Lock() { pthread_mutex_unlock(&mutex); }
+
+static void
+join(Clock &a, const Clock &b)
+{
+	for (int i = 0; i < Clock::N; i++)
+		a.at[i] = a.at[i] < b.at[i] ? b.at[i] : a.at[i];
+}
+
+static cudaStream_t
+stream_of(cudaStream_t s)
+{
+	if (streams.empty())
+		streams.push_back(&first);
+	if (s == NULL || s == cudaStreamLegacy)
+		return &first;
+	for (cudaStream_t known : streams)
+		if (known == s)
+			return s;
+	fault("no such stream");
+}
+
+static void
+put(cudaStream_t s, Task t)
+{
+	t.host = host;
+	s->queue.push_back(std::move(t));
+}
+
+cudaError_t
+enqueue(cudaStream_t s, const char *name, Work work)
+{
+	put(stream_of(s), { name, std::move(work), NULL, NULL, {} });
+	return cudaSuccess;
+}
+
+static bool
+may_go(cudaStream_t s)
+{
+	return !s->queue.empty() && (s->queue.front().await == NULL ||
+	    s->queue.front().await->come);
+}
+
+static void
+step(cudaStream_t s)
+{
+	Task t = std::move(s->queue.front());
+
+	s->queue.pop_front();
+	join(s->clock, t.host);
+	if (t.await != NULL)
+		join(s->clock, t.await->clock);
+	if (t.work) {
+		s->clock.at[s->slot]++;
+		op_begin(s->clock, s->slot);
+		set_running(t.name);
+		t.work();
+		set_running("?");
+	}
+	if (t.record != NULL) {
+		t.record->come = true;
+		t.record->clock = s->clock;
+	}
+}
+
+/* One step of any stream that can make it; false: none can. */
+static bool
+any_step(void)
+{
+	size_t n = streams.size(), i, from = shuffled() ? draw((uint32_t)n) : 0;
+
+	for (i = 0; i < n; i++)
+		if (may_go(streams[(from + i) % n])) {
+			step(streams[(from + i) % n]);
+			return true;
+		}
+	return false;
+}
+
+cudaError_t
+drain(cudaStream_t s)
+{
+	s = stream_of(s);
+	while (!s->queue.empty())
+		if (!any_step())
+			fault("a stream waits for an event that never comes");
+	join(host, s->clock);
+	return cudaSuccess;
+}
+
+void
+drain_all(void)
+{
+	stream_of(NULL);
+	for (cudaStream_t s : streams)
+		drain(s);
+}
+
+cudaError_t
+launch(Launch *l, cudaStream_t s)
+{
+	std::shared_ptr<Launch> own(l);
+	uint64_t n = (uint64_t)l->block.x * l->block.y * l->block.z;
+	Lock lock;
+
+	if (refuse("cudaLaunchKernel"))
+		return last_error(cudaErrorLaunchFailure);
+	if (n < 1 || n > 1024 || l->block.z > 64 || l->grid.x == 0 ||
+	    l->grid.y == 0 || l->grid.z == 0 || l->grid.x > 0x7fffffff ||
+	    l->grid.y > 65535 || l->grid.z > 65535)
+		return last_error(cudaErrorInvalidConfiguration);
+	if (l->shared > (size_t)dynamic_max(l->kernel))
+		return last_error(cudaErrorInvalidValue);
+	if (n % 32 != 0) {
+		set_running(l->name);
+		fault("a block of %lu threads, no multiple of 32", n);
+	}
+	return enqueue(s, l->name, [own] { run(*own); });
+}
+
+/* ---- refusals */
+
+bool
+refuse(const char *name)
+{
+	static int left = -1;
+	static std::string wanted;
+	const char *s, *colon;
+
+	if (left < 0) {
+		left = 0;
+		if ((s = getenv("CBSIM_FAIL")) != NULL) {
+			colon = strchr(s, ':');
+			wanted = colon == NULL ? s : std::string(s, colon);
+			left = colon == NULL ? 1 : atoi(colon + 1);
+		}
+	}
+	return left > 0 && wanted == name && --left == 0;
+}
+
+} /* namespace cbsim */
+
+using namespace cbsim;
+
+extern "C" {
+
+cudaError_t
+cudaStreamCreateWithFlags(cudaStream_t *out, unsigned)
+{
+	Lock lock;
+
+	if (refuse("cudaStreamCreateWithFlags"))
+		return cudaErrorMemoryAllocation;
+	stream_of(NULL);
+	if (streams.size() == Clock::N)
+		fault("more than %d streams", Clock::N);
+	*out = new CUstream_st();
+	(*out)->slot = (int)streams.size();
+	streams.push_back(*out);
+	return cudaSuccess;
+}
+
+/* Its slot of the clocks stays taken; what it still has to do is done. */
+cudaError_t
+cudaStreamDestroy(cudaStream_t s)
+{
+	Lock lock;
+
+	return drain(s);
+}
+
+cudaError_t
+cudaStreamSynchronize(cudaStream_t s)
+{
+	Lock lock;
+
+	if (refuse("cudaStreamSynchronize"))
+		return cudaErrorLaunchFailure;
+	return drain(s);
+}
+
+cudaError_t
+cudaDeviceSynchronize(void)
+{
+	Lock lock;
+
+	if (refuse("cudaDeviceSynchronize"))
+		return cudaErrorLaunchFailure;
+	drain_all();
+	return cudaSuccess;
+}
+
+cudaError_t
+cudaStreamWaitEvent(cudaStream_t s, cudaEvent_t e, unsigned)
+{
+	Lock lock;
+
+	if (refuse("cudaStreamWaitEvent"))
+		return cudaErrorInvalidResourceHandle;
+	if (e->last != NULL)
+		put(stream_of(s), { "cudaStreamWaitEvent", nullptr, NULL,
+		    e->last, {} });
+	return cudaSuccess;
+}
+
+cudaError_t
+cudaEventCreateWithFlags(cudaEvent_t *out, unsigned flags)
+{
+	Lock lock;
+
+	if (refuse("cudaEventCreateWithFlags"))
+		return cudaErrorMemoryAllocation;
+	*out = new CUevent_st();
+	(*out)->timing = (flags & cudaEventDisableTiming) == 0;
+	return cudaSuccess;
+}
+
+cudaError_t
+cudaEventDestroy(cudaEvent_t e)
+{
+	delete e;
+	return cudaSuccess;
+}
+
+cudaError_t
+cudaEventRecord(cudaEvent_t e, cudaStream_t s)
+{
+	Lock lock;
+
+	if (refuse("cudaEventRecord"))
+		return cudaErrorInvalidResourceHandle;
+	e->last = std::make_shared<Point>();
+	put(stream_of(s), { "cudaEventRecord", nullptr, e->last, NULL, {} });
+	return cudaSuccess;
+}
+
+cudaError_t
+cudaEventSynchronize(cudaEvent_t e)
+{
+	Lock lock;
+
+	if (refuse("cudaEventSynchronize"))
+		return cudaErrorLaunchFailure;
+	if (e->last == NULL)
+		return cudaSuccess;
+	while (!e->last->come)
+		if (!any_step())
+			fault("an event that never comes");
+	join(host, e->last->clock);
+	return cudaSuccess;
+}
+
+cudaError_t
+cudaEventQuery(cudaEvent_t e)
+{
+	Lock lock;
+
+	if (e->last == NULL || e->last->come)
+		return cudaSuccess;
+	any_step();
+	return cudaErrorNotReady;
+}
+
+} /* extern "C" */

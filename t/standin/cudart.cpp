@@ -1,0 +1,301 @@
+/*
+ * The rest of the CUDA runtime that the engine calls: the device, memory,
+ * copies, errors.  Streams and events are in t/cudasim/stream.cpp.  Signatures
+ * are checked against the real header; meanings are those of the CUDA Runtime
+ * API reference.
+ */
+#include <string.h>
+
+#include <map>
+#include <string>
+
+#include "../cudasim/device.h"
+
+using namespace cbsim;
+
+/* An H100, as far as a program may ask. */
+static const size_t memory_bytes = (size_t)4 << 30, shared_most = 227 << 10;
+
+namespace cbsim {
+
+static std::map<const void *, int> dynamic;
+static thread_local cudaError_t last;
+
+int
+dynamic_max(const void *kernel)
+{
+	auto i = dynamic.find(kernel);
+
+	return i == dynamic.end() ? 48 << 10 : i->second;
+}
+
+cudaError_t
+last_error(cudaError_t e)
+{
+	return last = e;
+}
+
+} /* namespace cbsim */
+
+static bool
+on_host(const void *p)
+{
+	const Area *a = area_of(p);
+
+	return a == NULL || a->kind == PINNED;
+}
+
+extern "C" {
+
+cudaError_t
+cudaGetDeviceCount(int *n)
+{
+	if (refuse("cudaGetDeviceCount"))
+		return last_error(cudaErrorInsufficientDriver);
+	*n = 1;
+	return cudaSuccess;
+}
+
+cudaError_t
+cudaSetDevice(int device)
+{
+	if (refuse("cudaSetDevice") || device != 0)
+		return last_error(cudaErrorInvalidDevice);
+	return cudaSuccess;
+}
+
+cudaError_t
+cudaGetDevice(int *device)
+{
+	*device = 0;
+	return cudaSuccess;
+}
+
+cudaError_t
+cudaDeviceGetAttribute(int *v, enum cudaDeviceAttr a, int)
+{
+	if (refuse("cudaDeviceGetAttribute"))
+		return last_error(cudaErrorInvalidDevice);
+	switch (a) {
+	case cudaDevAttrComputeCapabilityMajor:
+		*v = 9;
+		break;
+	case cudaDevAttrComputeCapabilityMinor:
+		*v = 0;
+		break;
+	case cudaDevAttrMultiProcessorCount:
+		*v = 4;
+		break;
+	case cudaDevAttrMaxSharedMemoryPerBlockOptin:
+		*v = (int)shared_most;
+		break;
+	case cudaDevAttrMaxThreadsPerBlock:
+		*v = 1024;
+		break;
+	case cudaDevAttrWarpSize:
+		*v = 32;
+		break;
+	default:
+		return last_error(cudaErrorInvalidValue);
+	}
+	return cudaSuccess;
+}
+
+cudaError_t
+cudaRuntimeGetVersion(int *v)
+{
+	*v = CUDART_VERSION;
+	return cudaSuccess;
+}
+
+cudaError_t
+cudaDriverGetVersion(int *v)
+{
+	*v = CUDART_VERSION;
+	return cudaSuccess;
+}
+
+cudaError_t
+cudaMemGetInfo(size_t *left, size_t *all)
+{
+	Lock lock;
+
+	*all = memory_bytes;
+	*left = memory_bytes - area_total();
+	return cudaSuccess;
+}
+
+cudaError_t
+cudaMalloc(void **p, size_t n)
+{
+	Lock lock;
+
+	if (refuse("cudaMalloc") || n > memory_bytes - area_total() ||
+	    (*p = area_new(n, DEVICE, 256)) == NULL)
+		return last_error(cudaErrorMemoryAllocation);
+	return cudaSuccess;
+}
+
+/* Waits for the device, as the real one does. */
+cudaError_t
+cudaFree(void *p)
+{
+	Lock lock;
+
+	drain_all();
+	if (p != NULL && !area_free(p, DEVICE))
+		return last_error(cudaErrorInvalidValue);
+	return cudaSuccess;
+}
+
+cudaError_t
+cudaMallocHost(void **p, size_t n)
+{
+	Lock lock;
+
+	if (refuse("cudaMallocHost") || (*p = area_new(n, PINNED, 4096)) == NULL)
+		return last_error(cudaErrorMemoryAllocation);
+	return cudaSuccess;
+}
+
+cudaError_t
+cudaHostAlloc(void **p, size_t n, unsigned)
+{
+	return cudaMallocHost(p, n);
+}
+
+cudaError_t
+cudaFreeHost(void *p)
+{
+	Lock lock;
+
+	drain_all();
+	if (p != NULL && !area_free(p, PINNED))
+		return last_error(cudaErrorInvalidValue);
+	return cudaSuccess;
+}
+
+static void
+copy(void *to, const void *from, size_t n)
+{
+	if (area_of(from) != NULL)
+		range_read(from, n, "what is copied");
+	if (area_of(to) != NULL)
+		range_write(to, n, "where the copy goes");
+	memcpy(to, from, n);
+}
+
+/*
+ * Memory of the host that is not pinned is staged before the call returns, or
+ * waited for: "API synchronization behavior" of the reference.
+ */
+cudaError_t
+cudaMemcpyAsync(void *to, const void *from, size_t n, enum cudaMemcpyKind kind,
+    cudaStream_t s)
+{
+	Lock lock;
+
+	if (refuse("cudaMemcpyAsync"))
+		return last_error(cudaErrorInvalidValue);
+	set_running("cudaMemcpyAsync");
+	if (kind != cudaMemcpyDefault && n > 0 &&
+	    (on_host(to) != (kind == cudaMemcpyDeviceToHost || kind ==
+	    cudaMemcpyHostToHost) || on_host(from) != (kind ==
+	    cudaMemcpyHostToDevice || kind == cudaMemcpyHostToHost)))
+		fault("the direction %d does not fit %p from %p", (int)kind, to,
+		    from);
+	if (n > 0 && area_of(from) == NULL) {
+		auto kept = std::make_shared<std::string>((const char *)from,
+		    n);
+		return enqueue(s, "cudaMemcpyAsync", [=] {
+		    copy(to, kept->data(), n); });
+	}
+	enqueue(s, "cudaMemcpyAsync", [=] { copy(to, from, n); });
+	return n > 0 && area_of(to) == NULL ? drain(s) : cudaSuccess;
+}
+
+cudaError_t
+cudaMemcpy(void *to, const void *from, size_t n, enum cudaMemcpyKind kind)
+{
+	cudaError_t e = cudaMemcpyAsync(to, from, n, kind, NULL);
+
+	return e != cudaSuccess ? e : cudaStreamSynchronize(NULL);
+}
+
+cudaError_t
+cudaMemsetAsync(void *p, int v, size_t n, cudaStream_t s)
+{
+	Lock lock;
+
+	if (refuse("cudaMemsetAsync"))
+		return last_error(cudaErrorInvalidValue);
+	return enqueue(s, "cudaMemsetAsync", [=] {
+		range_write(p, n, "what is set");
+		memset(p, v, n);
+	});
+}
+
+cudaError_t
+cudaFuncSetAttribute(const void *kernel, enum cudaFuncAttribute a, int v)
+{
+	Lock lock;
+
+	if (refuse("cudaFuncSetAttribute") ||
+	    a != cudaFuncAttributeMaxDynamicSharedMemorySize || v < 0 ||
+	    (size_t)v > shared_most)
+		return last_error(cudaErrorInvalidValue);
+	dynamic[kernel] = v;
+	return cudaSuccess;
+}
+
+cudaError_t
+cudaPeekAtLastError(void)
+{
+	return last;
+}
+
+cudaError_t
+cudaGetLastError(void)
+{
+	cudaError_t e = last;
+
+	last = cudaSuccess;
+	return e;
+}
+
+const char *
+cudaGetErrorName(cudaError_t e)
+{
+	switch (e) {
+	case cudaSuccess:
+		return "cudaSuccess";
+	case cudaErrorInvalidValue:
+		return "cudaErrorInvalidValue";
+	case cudaErrorMemoryAllocation:
+		return "cudaErrorMemoryAllocation";
+	case cudaErrorInvalidConfiguration:
+		return "cudaErrorInvalidConfiguration";
+	case cudaErrorInsufficientDriver:
+		return "cudaErrorInsufficientDriver";
+	case cudaErrorNoDevice:
+		return "cudaErrorNoDevice";
+	case cudaErrorInvalidDevice:
+		return "cudaErrorInvalidDevice";
+	case cudaErrorInvalidResourceHandle:
+		return "cudaErrorInvalidResourceHandle";
+	case cudaErrorNotReady:
+		return "cudaErrorNotReady";
+	case cudaErrorLaunchFailure:
+		return "cudaErrorLaunchFailure";
+	default:
+		return "an error of the simulated device";
+	}
+}
+
+const char *
+cudaGetErrorString(cudaError_t e)
+{
+	return cudaGetErrorName(e);
+}
+
+} /* extern "C" */
