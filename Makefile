@@ -3,6 +3,7 @@
 #	make		build everything under build/
 #	make demo	the whole thing on data that it makes itself
 #	make check	every test, under prove	(TESTS='t/1*.t' for some)
+#	make bench	the model against PyTorch and the peak; FULL=1
 #	make bench-media	time to get frames, against peers from PyPI
 #	make bench-clips	what --clip-memory costs and saves
 #	make check-bert	our encoder against PyTorch on a BERT from PyPI
@@ -197,6 +198,9 @@ run-fuzz-%:
 demo: deps
 	$(MAKE) all
 	$(MAKE) -f pipelines/demo.mk OUT=build/demo
+
+bench: $(B)/t/bench-model
+	python3 t/bench.py $< ../shared/reference build
 
 bench-media: $(B)/t/bench-media
 	python3 t/bench-media.py $< ../shared/media/videos build/bench-venv
