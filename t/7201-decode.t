@@ -1,6 +1,6 @@
 #!/bin/bash
 . "$(dirname "$0")/lib.sh"; . "$T/media.sh"
-plan 33
+plan 36
 
 mkdir -p d/images d/videos
 for i in 1 2 3; do image d/images/p$i.ppm 6 5 $((i * 50)); done
@@ -64,6 +64,16 @@ cb-decode x.mp4 | cb-dump | jq -se '.[1].group.kind == "image"' >/dev/null
 ok $? 'content counts, not the name'
 cat d/videos/v.y4m | cb-decode /dev/stdin >b.cb 2>err
 is "$(picked b.cb | wc -w)" 12 'a pipe can be a medium'
+mkfifo stalled
+# open for both directions, so it has a writer that says nothing, or no writer
+exec 9<>stalled
+timeout 60 cb-decode --timeout 0.2 stalled x.mp4 >b.cb 2>err
+is $? 1 'a pipe that stalls'
+exec 9<&-
+like err '^cb-decode: stalled: took longer than --timeout' 'is given up'
+timeout 60 cb-decode --timeout 0.2 stalled x.mp4 2>err >c.cb
+cb-dump <c.cb | jq -se '[.[] | select(.group)] | length == 2' >/dev/null
+ok $? 'and so is one without a writer; the next medium is decoded'
 
 : >empty.mp4
 cb-decode empty.mp4 nope.mp4 d >/dev/null 2>err

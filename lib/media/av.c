@@ -5,6 +5,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <pthread.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -87,16 +88,76 @@ av(int status, const char *where)
 
 /* ---- input ---------------------------------------------------------------- */
 
+/* Waits until a byte, or the end, can be read. */
+static int
+pipe_wait(const struct input *in, const struct cb_source *src)
+{
+	struct pollfd p = { .fd = in->fd, .events = POLLIN };
+	double left = in->deadline - cb_now();
+	int rc;
+
+	if (in->deadline > 0 && left <= 0)
+		return av(AVERROR_EXIT, src->name);
+	/* a longer wait is made of several */
+	rc = poll(&p, 1, in->deadline > 0 && left < 1000 ?
+	    (int)(1e3 * left) + 1 : 1000000);
+	if (rc < 0 && errno != EINTR)
+		return cb_fail(CB_EIO, "%s", src->name);
+	return rc > 0;
+}
+
+/*
+ * A pipe cannot seek, so all of it is read.  Opening does not wait for the
+ * writer: poll() does, because it knows the end of a pipe that had no writer
+ * yet from that of one whose writer has gone.
+ */
+static int
+input_pipe(struct input *in, const struct cb_source *src)
+{
+	int64_t room = 0;
+	ssize_t got = 1;
+	void *more;
+	int rc;
+
+	in->fd = open(src->path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+	if (in->fd < 0)
+		return cb_fail(CB_EIO, "%s", src->name);
+	while (got != 0) {
+		if (in->bytes >= PIPE_MAX)
+			return cb_fail(CB_ELIMIT, "%s: is larger than %lld "
+			    "bytes", src->name, (long long)PIPE_MAX);
+		if (in->bytes == room) {
+			room = room > 0 ? 2 * room : IO_BYTES;
+			if ((more = realloc(in->owned, room)) == NULL)
+				return cb_fail(CB_ENOMEM, "%s", src->name);
+			in->owned = more;
+		}
+		if ((rc = pipe_wait(in, src)) < 0)
+			return -1;
+		if (rc == 0)
+			continue;
+		got = read(in->fd, (char *)in->owned + in->bytes,
+		    room - in->bytes);
+		if (got > 0)
+			in->bytes += got;
+		else if (got < 0 && errno != EINTR && errno != EAGAIN)
+			return cb_fail(CB_EIO, "%s", src->name);
+	}
+	close(in->fd);
+	in->fd = -1;
+	in->data = in->owned;
+	return 0;
+}
+
 int
 input_open(struct input *in, const struct cb_source *src, double timeout_s)
 {
 	struct stat st;
-	char *text;
 
 	memset(in, 0, sizeof(*in));
 	in->fd = -1;
 	in->data = src->data;
-	in->bytes = src->bytes;
+	in->bytes = src->path != NULL ? 0 : src->bytes;
 	in->deadline = timeout_s > 0 ? cb_now() + timeout_s : 0;
 	if (src->path != NULL) {
 		if (stat(src->path, &st) < 0)
@@ -109,11 +170,9 @@ input_open(struct input *in, const struct cb_source *src, double timeout_s)
 			if (in->fd < 0)
 				return cb_fail(CB_EIO, "%s", src->name);
 			in->bytes = st.st_size;
-		} else {	/* a pipe cannot seek */
-			if (cb_file_read(&text, &in->bytes, src->path,
-			    PIPE_MAX) < 0)
-				return -1;
-			in->data = in->owned = text;
+		} else if (input_pipe(in, src) < 0) {
+			input_close(in);
+			return -1;
 		}
 	}
 	if (in->bytes == 0) {
