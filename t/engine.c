@@ -631,6 +631,11 @@ static const struct {
 	    9, 1, 1, 1, 1 }),
 	CASE(conv, struct conv_case, {{ 2, 2, 64, 32, 3, 1, 1 },
 	    19, 0, 0, 0, 0 }),
+	/* large enough to be cut into bands of rows */
+	CASE(conv, struct conv_case, {{ 23, 21, 64, 64, 3, 1, 1 },
+	    2, 1, 1, 1, 0 }),
+	CASE(conv, struct conv_case, {{ 43, 37, 16, 64, 7, 2, 3 },
+	    1, 0, 1, 1, 0 }),
 	/* H W C k stride pad relu, P */
 	CASE(pool, struct pool_case, {{ 7, 6, 3, 3, 2, 1, false }, 2 }),
 	CASE(pool, struct pool_case, {{ 5, 7, 17, 2, 2, 0, true }, 3 }),

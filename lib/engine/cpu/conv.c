@@ -3,9 +3,9 @@
  * into the weights, the shift is the bias, residual and ReLU are applied while
  * a result is in registers.  (Twin: ref/conv.c, with the formulas.)
  *
- * A task is a run of pictures.  A oneDNN primitive is made for one number of
- * pictures, so a plan keeps those it has made; there are at most two sizes for
- * one P.  Each primitive chooses the layout of its weights; a plan keeps the
+ * A task is a run of pictures; going forward with few pictures, a band of rows of
+ * one.  A oneDNN primitive is made for one number of pictures or shape of band,
+ * so a plan keeps those it has made; there are at most two sizes for one P.  Each primitive chooses the layout of its weights; a plan keeps the
  * layouts it met and repacks them when conv_pack() brings new weights.
  */
 #include <omp.h>
@@ -14,6 +14,8 @@
 #include "cpu.h"
 
 #define MAX_TASKS 16		/* runs of pictures, forward and to dx */
+#define MAX_BANDS 4		/* of a picture, where there are few ... */
+#define BAND_MACS (8 << 20)	/* ... and each is worth a task */
 #define MAX_GROUPS 8		/* partial weight gradients ... */
 #define MAX_PARTIAL (64 << 20)	/* ... and their bytes in all */
 
@@ -27,10 +29,18 @@ struct packed {
 	void	*data;
 };
 
+/* A run of rows of the result and what it is made from. */
+struct band {
+	int	 from, H;		/* rows of x */
+	int	 to, OH;		/* rows of y */
+	int	 above, below;		/* rows of padding */
+};
+
 struct prim {
 	struct prim *next;
 	enum kind kind;
 	int	 n;			/* pictures */
+	struct band b;
 	bool	 told;			/* layout of w was asked for */
 	dnnl_primitive_t p;
 	dnnl_memory_desc_t x, y, w, scratch;
@@ -235,7 +245,8 @@ describe(struct cpu *u, dnnl_primitive_desc_t *out, const struct cb_conv *g,
     struct prim *p, const dnnl_memory_desc_t *w,
     const dnnl_memory_desc_t *bias, dnnl_primitive_attr_t attr)
 {
-	dnnl_dims_t stride = { g->stride, g->stride }, pad = { g->pad, g->pad };
+	dnnl_dims_t stride = { g->stride, g->stride };
+	dnnl_dims_t pad = { p->b.above, g->pad }, end = { p->b.below, g->pad };
 	dnnl_convolution_desc_t f, b;
 	dnnl_primitive_desc_t hint;
 	dnnl_status_t s;
@@ -244,7 +255,7 @@ describe(struct cpu *u, dnnl_primitive_desc_t *out, const struct cb_conv *g,
 	s = dnnl_convolution_forward_desc_init(&f, fwd ?
 	    dnnl_forward_inference : dnnl_forward_training,
 	    dnnl_convolution_direct, &p->x, w, fwd ? bias : NULL, &p->y, stride,
-	    pad, pad);
+	    pad, end);
 	if (s != dnnl_success || fwd)
 		return s != dnnl_success ? s :
 		    dnnl_primitive_desc_create(out, &f, attr, u->dnn, NULL);
@@ -253,9 +264,9 @@ describe(struct cpu *u, dnnl_primitive_desc_t *out, const struct cb_conv *g,
 		return s;
 	s = p->kind == BWD_X ?
 	    dnnl_convolution_backward_data_desc_init(&b,
-	    dnnl_convolution_direct, &p->x, w, &p->y, stride, pad, pad) :
+	    dnnl_convolution_direct, &p->x, w, &p->y, stride, pad, end) :
 	    dnnl_convolution_backward_weights_desc_init(&b,
-	    dnnl_convolution_direct, &p->x, w, NULL, &p->y, stride, pad, pad);
+	    dnnl_convolution_direct, &p->x, w, NULL, &p->y, stride, pad, end);
 	if (s == dnnl_success)
 		s = dnnl_primitive_desc_create(out, &b, attr, u->dnn, hint);
 	dnnl_primitive_desc_destroy(hint);
@@ -267,8 +278,8 @@ prim_init(struct cpu *u, struct cb_conv_plan *c, struct prim *p,
     const dnnl_memory_desc_t *want)
 {
 	const struct cb_conv *g = &c->g;
-	dnnl_dims_t x = { p->n, g->C, g->H, g->W };
-	dnnl_dims_t y = { p->n, g->O, c->OH, c->OW };
+	dnnl_dims_t x = { p->n, g->C, p->b.H, g->W };
+	dnnl_dims_t y = { p->n, g->O, p->b.OH, c->OW };
 	dnnl_dims_t w = { g->O, g->C, g->k, g->k };
 	dnnl_memory_desc_t any;
 	dnnl_primitive_attr_t attr;
@@ -298,7 +309,7 @@ prim_init(struct cpu *u, struct cb_conv_plan *c, struct prim *p,
 
 static struct prim *
 prim_new(struct cpu *u, struct cb_conv_plan *c, enum kind kind, int n,
-    const dnnl_memory_desc_t *want)
+    const struct band *b, const dnnl_memory_desc_t *want)
 {
 	struct prim *p;
 	dnnl_status_t s;
@@ -310,6 +321,7 @@ prim_new(struct cpu *u, struct cb_conv_plan *c, enum kind kind, int n,
 	}
 	p->kind = kind;
 	p->n = n;
+	p->b = *b;
 	p->told = want != NULL;
 	if ((s = prim_init(u, c, p, want)) != dnnl_success ||
 	    (kind != BWD_W && (p->packed = pack_as(u, c, &p->w)) == NULL)) {
@@ -325,20 +337,22 @@ prim_new(struct cpu *u, struct cb_conv_plan *c, enum kind kind, int n,
 	return p;
 }
 
-/* The primitive for n pictures, with a layout of the weights that oneDNN
+/* The primitive for this band of n pictures, with a layout of the weights that oneDNN
  * likes best (want NULL) or the one wanted.  NULL: recorded, give up. */
 static struct prim *
 prim(struct cpu *u, struct cb_conv_plan *c, enum kind kind, int n,
-    const dnnl_memory_desc_t *want)
+    const struct band *b, const dnnl_memory_desc_t *want)
 {
 	struct prim *p;
 
 	for (p = c->prims; p != NULL; p = p->next)
-		if (p->kind == kind && p->n == n &&
+		if (p->kind == kind && p->n == n && p->b.H == b->H &&
+		    p->b.OH == b->OH && p->b.above == b->above &&
+		    p->b.below == b->below &&
 		    p->told == (want != NULL) &&
 		    (want == NULL || dnnl_memory_desc_equal(want, &p->w)))
 			return p;
-	return prim_new(u, c, kind, n, want);
+	return prim_new(u, c, kind, n, b, want);
 }
 
 /* ---- running them */
@@ -366,6 +380,8 @@ static int
 job_init(struct job *j, struct cpu *u, struct cb_conv_plan *c, enum kind kind,
     int P, int parts, int64_t own)
 {
+	struct band all = { .H = c->g.H, .OH = c->OH, .above = c->g.pad,
+	    .below = c->g.pad };
 	int64_t need = 0, n;
 	int i;
 
@@ -376,13 +392,14 @@ job_init(struct job *j, struct cpu *u, struct cb_conv_plan *c, enum kind kind,
 	j->at_scratch = up(own);
 	j->p[0] = j->p[1] = NULL;
 	for (i = 0; i < 1 + (P % parts != 0); i++) {
-		if ((j->p[i] = prim(u, c, kind, P / parts + i, NULL)) == NULL)
+		if ((j->p[i] = prim(u, c, kind, P / parts + i, &all,
+		    NULL)) == NULL)
 			return -1;
 		/* Partial gradients must be alike to be added. */
 		if (i == 1 && kind == BWD_W &&
 		    !dnnl_memory_desc_equal(&j->p[0]->w, &j->p[1]->w) &&
-		    (j->p[1] = prim(u, c, kind, P / parts + 1, &j->p[0]->w)) ==
-		    NULL)
+		    (j->p[1] = prim(u, c, kind, P / parts + 1, &all,
+		    &j->p[0]->w)) == NULL)
 			return -1;
 		n = (int64_t)dnnl_memory_desc_get_size(&j->p[i]->scratch);
 		need = n > need ? n : need;
@@ -413,37 +430,122 @@ note(struct job *j, dnnl_status_t s)
 		atomic_store(&j->u->status, s);
 }
 
+/* From x and y on, in elements. */
+static dnnl_status_t
+fwd(const struct job *j, const struct prim *p, int64_t x, int64_t y,
+    int thread)
+{
+	struct dnn_arg a[] = {
+		{ DNNL_ARG_SRC, &p->x, j->x + x, NULL },
+		{ DNNL_ARG_WEIGHTS, NULL, NULL, p->packed->mem },
+		{ DNNL_ARG_BIAS, &j->c->bias, j->c->shift, NULL },
+		{ DNNL_ARG_DST, &p->y, j->y + y, NULL },
+		scratchpad(j, p, thread),
+		{ DNNL_ARG_ATTR_MULTIPLE_POST_OP(0) | DNNL_ARG_SRC_1, &p->y,
+		    j->res != NULL ? j->res + y : NULL, NULL },
+	};
+
+	return dnn_execute(j->u, thread, p->p, a, j->res != NULL ? 6 : 5);
+}
+
 static void
 fwd_task(void *arg, int task, int thread)
 {
 	struct job *j = arg;
 	struct prim *p;
-	int lo = job_part(j, task, &p);
-	int64_t yn = (int64_t)j->c->OH * j->c->OW * j->c->g.O;
-	struct dnn_arg a[] = {
-		{ DNNL_ARG_SRC, &p->x, j->x + (int64_t)lo * j->c->g.H *
-		    j->c->g.W * j->c->g.C, NULL },
-		{ DNNL_ARG_WEIGHTS, NULL, NULL, p->packed->mem },
-		{ DNNL_ARG_BIAS, &j->c->bias, j->c->shift, NULL },
-		{ DNNL_ARG_DST, &p->y, j->y + lo * yn, NULL },
-		scratchpad(j, p, thread),
-		{ DNNL_ARG_ATTR_MULTIPLE_POST_OP(0) | DNNL_ARG_SRC_1, &p->y,
-		    j->res != NULL ? j->res + lo * yn : NULL, NULL },
-	};
+	int64_t lo = job_part(j, task, &p);
 
-	note(j, dnn_execute(j->u, thread, p->p, a, j->res != NULL ? 6 : 5));
+	note(j, fwd(j, p, lo * j->c->g.H * j->c->g.W * j->c->g.C,
+	    lo * j->c->OH * j->c->OW * j->c->g.O, thread));
+}
+
+/* ---- a few pictures, in bands of rows */
+
+struct bands {
+	struct job j;
+	struct band b[MAX_BANDS];
+	struct prim *p[MAX_BANDS];
+	int	 n;			/* a picture */
+};
+
+/* So many that four threads have work, of shapes alone. */
+static int
+bands_for(const struct cb_conv_plan *c, int P)
+{
+	int64_t n = (MAX_BANDS + P - 1) / P;
+	int64_t worth = weights(c) * c->OH * c->OW / BAND_MACS;
+
+	n = n < worth ? n : worth;
+	n = n < c->OH / 4 ? n : c->OH / 4;
+	return n < 1 ? 1 : (int)n;
+}
+
+/* Rows [lo, hi) of the result. */
+static struct band
+band(const struct cb_conv *g, int lo, int hi)
+{
+	int from = lo * g->stride - g->pad;
+	int to = (hi - 1) * g->stride - g->pad + g->k;
+	struct band b = { .to = lo, .OH = hi - lo };
+
+	b.above = from < 0 ? -from : 0;
+	b.below = to > g->H ? to - g->H : 0;
+	b.from = from + b.above;
+	b.H = to - b.below - b.from;
+	return b;
+}
+
+static int
+bands_init(struct bands *a, enum kind kind)
+{
+	struct job *j = &a->j;
+	int64_t need = 0, n;
+	int i;
+
+	for (i = 0; i < a->n; i++) {
+		a->b[i] = band(&j->c->g, (int)part(j->c->OH, a->n, i),
+		    (int)part(j->c->OH, a->n, i + 1));
+		a->p[i] = prim(j->u, j->c, kind, 1, &a->b[i], NULL);
+		if (a->p[i] == NULL)
+			return -1;
+		n = (int64_t)dnnl_memory_desc_get_size(&a->p[i]->scratch);
+		need = n > need ? n : need;
+	}
+	return cpu_own(j->u, need + 64);
+}
+
+static void
+band_task(void *arg, int task, int thread)
+{
+	struct bands *a = arg;
+	struct job *j = &a->j;
+	const struct cb_conv_plan *c = j->c;
+	int picture = task / a->n, i = task % a->n;
+	struct prim *p = a->p[i];
+	int64_t x = ((int64_t)picture * c->g.H + a->b[i].from) * c->g.W *
+	    c->g.C;
+	int64_t y = ((int64_t)picture * c->OH + a->b[i].to) * c->OW * c->g.O;
+
+	note(j, fwd(j, p, x, y, thread));
 }
 
 void
 cpu_conv_fwd(struct cb_engine *e, struct cb_conv_plan *c, struct cb_elem *y,
     const struct cb_elem *x, const struct cb_elem *res, bool relu, int P)
 {
-	struct job j = { .x = cf32(x), .res = cf32(res), .y = f32(y) };
+	struct bands a = { .j = { .x = cf32(x), .res = cf32(res), .y = f32(y),
+	    .u = cpu_of(e), .c = c } };
+	enum kind kind = (res != NULL ? FWD_RES : FWD) + relu;
 
-	if (P == 0 || job_init(&j, cpu_of(e), c, (res != NULL ? FWD_RES : FWD)
-	    + relu, P, P < MAX_TASKS ? P : MAX_TASKS, 0) < 0)
+	if (P == 0)
 		return;
-	cpu_run(j.u, fwd_task, &j, j.parts);
+	if ((a.n = bands_for(c, P)) > 1) {
+		if (bands_init(&a, kind) == 0)
+			cpu_run(a.j.u, band_task, &a, P * a.n);
+	} else if (job_init(&a.j, a.j.u, c, kind, P, P < MAX_TASKS ? P :
+	    MAX_TASKS, 0) == 0) {
+		cpu_run(a.j.u, fwd_task, &a.j, a.j.parts);
+	}
 }
 
 static void
