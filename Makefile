@@ -208,8 +208,8 @@ bench-media: $(B)/t/bench-media
 bench-clips: all tests
 	CB_BUILD=$(abspath $(B)) t/bench-clips.sh
 
-bench-stream: all
-	python3 t/bench-stream.py $(B)/bin ../shared/media/videos
+bench-stream: all tests
+	python3 t/bench-stream.py $(B) ../shared/media/videos
 
 install: all
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/man/man1 \

@@ -2,7 +2,7 @@
 # The link: what cb-sample will pick is all that cb-decode decodes, the bytes
 # are those of a plain pipe, and whatever stands between gets a plain pipe.
 . "$(dirname "$0")/lib.sh"; . "$T/media.sh"
-plan 20
+plan 21
 
 # Larger than a pipe, so that cb-decode waits in the middle for a late reader.
 python3 - <<'P'
@@ -25,6 +25,7 @@ same_as_plain()
 CB_LINK=0 cb-decode $files 2>/dev/null | cb-sample -s rand -n 3 >a.cb 2>err
 CB_LINK=tell cb-decode $files 2>tell | cb-sample -s rand -n 3 >b.cb 2>err
 like tell 'cb-decode: link: asked' 'cb-sample asks'
+like tell ' asked, [1-9][0-9]* pictures through memory' 'and offers memory'
 same_as_plain 'the bytes are the same'
 CB_LINK=tell cb-decode -j 3 $files 2>tell | cb-sample -s rand -n 3 >b.cb 2>err
 like tell 'cb-decode: link: asked' 'with threads'
@@ -83,10 +84,11 @@ s = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
 if sys.argv[1] == "uid":
     os.setuid(65534)
 s.connect("\0cb-link/1/0/%x/%x" % (st.st_dev, st.st_ino))
-text = {"uid": b'{"strategy":"clips","clips":1,"frames":1,"fps":1.0,"seed":0}',
-        "junk": b"\xff{[" * 99, "long": b"[" * 9000, "wide": b"[" * 4000,
-        "list": b"[1]", "silent": None, "clips": b'{"strategy":"clips",'
-        b'"clips":1e99,"frames":-1,"fps":0,"seed":0}'}[sys.argv[1]]
+text = {"uid": b'{"plan":{"strategy":"clips","clips":1,"frames":1,"fps":1.0,'
+        b'"seed":0}}', "junk": b"\xff{[" * 99, "long": b"[" * 9000,
+        "wide": b"[" * 4000, "list": b"[1]", "silent": None,
+        "clips": b'{"plan":{"strategy":"clips","clips":1e99,"frames":-1,"fps":0,'
+        b'"seed":0}}'}[sys.argv[1]]
 try:
     if text is not None:
         socket.send_fds(s, [text], [0, 1, 2])

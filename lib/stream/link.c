@@ -4,30 +4,48 @@
  * The writer listens on an abstract socket named after the pipe before it
  * writes its header.  A reader that finds the first byte in the pipe therefore
  * finds the socket too, whichever program began first, and nobody waits for
- * anybody.  The other side may be hostile: only the same user is let in, one
- * message of bounded size is taken, descriptors that come with it are dropped
- * by the kernel, and no call here blocks.
+ * anybody.  The other side may be hostile: only the same user is let in, a
+ * message is of bounded size and brings at most the one descriptor of the ring,
+ * and the only call here that blocks gives up.
  */
 #include <errno.h>
 #include <poll.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
 #include "stream/link.h"
+#include "stream/ring.h"
 
-#define ASK_MAX 4096		/* bytes of what is asked */
+#define SAY_MAX 4096		/* bytes of a message */
 #define STRANGERS 8		/* refused in one look */
+#define HEAR_MAX 64		/* messages in one look */
+
+/* Seconds that a writer waits for a reader that has emptied the pipe, at a time
+ * and in all. */
+#define WAIT 0.1
+#define WAIT_ALL 5.0
 
 struct link {
 	pthread_mutex_t lock;
+	int pipe;
 	int listener, peer;	/* -1: none, or no more */
 	json_t *asked;
+	struct ring *ring;	/* NULL: none yet, or no more */
+	double since, waited;	/* the writer waits; waited in vain, seconds */
+	int64_t shared;		/* items that went through the ring */
 	bool tell;
+};
+
+struct peer {
+	int sock;
+	struct ring *ring;
+	bool offered;
 };
 
 /* 0: the name of the pipe's socket; -1: no pipe, or CB_LINK=0. */
@@ -76,7 +94,7 @@ drop(int *fd)
 	*fd = -1;
 }
 
-/* ---- the writer's end ----------------------------------------------------- */
+/* ---- the writer's end: who is there, and what is said --------------------- */
 
 struct link *
 link_listen(int fd)
@@ -88,6 +106,7 @@ link_listen(int fd)
 
 	if (name_socket(&a, &n, fd) < 0 || (l = calloc(1, sizeof(*l))) == NULL)
 		return NULL;
+	l->pipe = fd;
 	l->peer = -1;
 	l->tell = set != NULL && strcmp(set, "tell") == 0;
 	l->listener = new_socket();
@@ -107,9 +126,12 @@ link_close(struct link *l)
 	if (l == NULL)
 		return;
 	if (l->tell)
-		cb_warn("link: %s", l->asked != NULL ? "asked" : "not asked");
+		cb_warn("link: %s, %lld pictures through memory",
+		    l->asked != NULL ? "asked" : "not asked",
+		    (long long)l->shared);
 	drop(&l->listener);
 	drop(&l->peer);
+	ring_free(l->ring);
 	json_decref(l->asked);
 	pthread_mutex_destroy(&l->lock);
 	free(l);
@@ -132,18 +154,80 @@ let_in(struct link *l)
 		drop(&l->listener);
 }
 
-/* One message; whatever it is, nothing more is heard after it. */
-static void
+/* A message of n > 0 bytes, and the descriptor that came with it or -1.  -1:
+ * it makes no sense. */
+static int
+understand(struct link *l, const char *text, size_t n, int fd)
+{
+	json_t *said, *plan;
+
+	if (fd >= 0)
+		return l->ring == NULL && (l->ring = ring_map(fd)) != NULL ?
+		    0 : -1;
+	if (n == 1)			/* it woke the writer, no more */
+		return 0;
+	if ((said = json_loadb(text, n, 0, NULL)) == NULL)
+		return -1;
+	plan = json_object_get(said, "plan");
+	if (plan != NULL && l->asked == NULL)
+		l->asked = json_incref(plan);
+	json_decref(said);
+	return plan == NULL ? -1 : 0;
+}
+
+/* The one descriptor of a message; -1: none; -2: more than one. */
+static int
+descriptor(struct msghdr *m)
+{
+	struct cmsghdr *c;
+	int fd = -1;
+
+	for (c = CMSG_FIRSTHDR(m); c != NULL; c = CMSG_NXTHDR(m, c))
+		if (c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS)
+			memcpy(&fd, CMSG_DATA(c), sizeof(fd));
+	if ((m->msg_flags & MSG_CTRUNC) == 0)
+		return fd;
+	drop(&fd);
+	return -2;
+}
+
+/* 1: a message was heard; 0: there is none now; -1: no more will be. */
+static int
 hear(struct link *l)
 {
-	char text[ASK_MAX];
-	ssize_t n = recv(l->peer, text, sizeof(text), MSG_TRUNC);
+	/* Exactly one fits: the kernel closes what does not. */
+	_Alignas(struct cmsghdr) char room[CMSG_SPACE(sizeof(int))];
+	char text[SAY_MAX];
+	struct iovec v = { text, sizeof(text) };
+	struct msghdr m = { .msg_iov = &v, .msg_iovlen = 1,
+	    .msg_control = room, .msg_controllen = CMSG_LEN(sizeof(int)) };
+	ssize_t n;
+	int fd, rc;
 
+	n = recvmsg(l->peer, &m, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
 	if (n < 0 && (errno == EAGAIN || errno == EINTR))
+		return 0;
+	fd = n < 0 ? -1 : descriptor(&m);
+	rc = n > 0 && fd > -2 && (m.msg_flags & MSG_TRUNC) == 0 ?
+	    understand(l, text, (size_t)n, fd) : -1;
+	drop(&fd);
+	return rc < 0 ? -1 : 1;
+}
+
+/* Who has been heard to the end is not looked at again, nor is its memory. */
+static void
+look(struct link *l)
+{
+	int i, rc = 1;
+
+	let_in(l);
+	for (i = 0; i < HEAR_MAX && l->peer >= 0 && rc > 0; i++)
+		rc = hear(l);
+	if (rc >= 0)
 		return;
-	if (n > 0 && n <= ASK_MAX)
-		l->asked = json_loadb(text, (size_t)n, 0, NULL);
 	drop(&l->peer);
+	ring_free(l->ring);
+	l->ring = NULL;
 }
 
 const json_t *
@@ -154,43 +238,167 @@ link_asked(struct link *l)
 	if (l == NULL)
 		return NULL;
 	pthread_mutex_lock(&l->lock);
-	let_in(l);
-	if (l->peer >= 0)
-		hear(l);
+	look(l);
 	asked = l->asked;
 	pthread_mutex_unlock(&l->lock);
 	return asked;
 }
 
+/* ---- the writer's end: pictures ------------------------------------------- */
+
+int64_t
+link_put(struct link *l, const void *data, int64_t bytes)
+{
+	int64_t at = -2;
+
+	if (l == NULL)
+		return -2;
+	pthread_mutex_lock(&l->lock);
+	look(l);
+	if (l->ring != NULL)
+		at = ring_put(l->ring, data, bytes);
+	if (at >= 0) {
+		l->shared++;
+		l->since = 0;
+	}
+	pthread_mutex_unlock(&l->lock);
+	return at;
+}
+
+/* Is there something that the reader has not even read? */
+static bool
+pipe_holds(const struct link *l)
+{
+	int n;
+
+	return ioctl(l->pipe, FIONREAD, &n) == 0 && n > 0;
+}
+
+bool
+link_wait(struct link *l)
+{
+	struct pollfd p = { .events = POLLIN };
+	double now = cb_now();
+	bool wait, more;
+
+	pthread_mutex_lock(&l->lock);
+	p.fd = l->peer;
+	wait = l->ring != NULL && l->waited < WAIT_ALL;
+	more = wait && !ring_want_room(l->ring);
+	pthread_mutex_unlock(&l->lock);
+	if (!wait || more)
+		return more;
+	if (l->since == 0)
+		l->since = now;
+	poll(&p, 1, (int)(WAIT * 1000));
+	pthread_mutex_lock(&l->lock);
+	more = l->ring != NULL && !ring_want_room(l->ring);
+	pthread_mutex_unlock(&l->lock);
+	now = cb_now() - l->since;
+	if (more || pipe_holds(l) || now < WAIT)
+		return true;
+	l->waited += now;
+	l->since = 0;
+	return false;
+}
+
 /* ---- the reader's end ----------------------------------------------------- */
 
-int
-link_connect(int fd)
+struct peer *
+peer_connect(int fd)
 {
 	struct pollfd p = { .fd = fd, .events = POLLIN };
 	struct sockaddr_un a;
+	struct peer *peer;
 	socklen_t n;
 	int sock;
 
 	if (name_socket(&a, &n, fd) < 0)
-		return -1;
+		return NULL;
 	while (poll(&p, 1, -1) < 0 && errno == EINTR)
 		;
 	if ((sock = new_socket()) < 0)
-		return -1;
-	if (connect(sock, (void *)&a, n) < 0 || !same_user(sock))
+		return NULL;
+	if (connect(sock, (void *)&a, n) < 0 || !same_user(sock) ||
+	    (peer = calloc(1, sizeof(*peer))) == NULL) {
 		drop(&sock);
-	return sock;
+		return NULL;
+	}
+	peer->sock = sock;
+	return peer;
 }
 
 void
-link_ask(int sock, const json_t *what)
+peer_close(struct peer *p)
 {
+	if (p == NULL)
+		return;
+	drop(&p->sock);
+	ring_free(p->ring);
+	free(p);
+}
+
+/* One message, with a descriptor unless fd is -1. */
+static int
+say(struct peer *p, const char *text, size_t n, int fd)
+{
+	_Alignas(struct cmsghdr) char room[CMSG_SPACE(sizeof(int))] = { 0 };
+	struct iovec v = { (void *)text, n };
+	struct msghdr m = { .msg_iov = &v, .msg_iovlen = 1 };
+	struct cmsghdr *c = (struct cmsghdr *)room;
+
+	if (fd >= 0) {
+		c->cmsg_level = SOL_SOCKET;
+		c->cmsg_type = SCM_RIGHTS;
+		c->cmsg_len = CMSG_LEN(sizeof(fd));
+		memcpy(CMSG_DATA(c), &fd, sizeof(fd));
+		m.msg_control = room;
+		m.msg_controllen = c->cmsg_len;
+	}
+	return sendmsg(p->sock, &m, MSG_NOSIGNAL | MSG_DONTWAIT) < 0 ? -1 : 0;
+}
+
+void
+peer_ask(struct peer *p, const json_t *plan)
+{
+	json_t *o;
 	char *text;
 
-	if (sock < 0 || (text = json_dumps(what, JSON_COMPACT)) == NULL)
+	if (p == NULL || (o = json_pack("{s:O}", "plan", plan)) == NULL)
 		return;
-	if (strlen(text) <= ASK_MAX)
-		(void)send(sock, text, strlen(text), MSG_NOSIGNAL);
+	if ((text = json_dumps(o, JSON_COMPACT)) != NULL &&
+	    strlen(text) <= SAY_MAX)
+		(void)say(p, text, strlen(text), -1);
 	free(text);
+	json_decref(o);
+}
+
+void
+peer_offer(struct peer *p, int64_t bytes)
+{
+	int fd;
+
+	if (p == NULL || p->offered)
+		return;
+	p->offered = true;
+	if ((p->ring = ring_new(&fd, bytes)) == NULL)
+		return;
+	if (say(p, "r", 1, fd) < 0) {
+		ring_free(p->ring);
+		p->ring = NULL;
+	}
+	close(fd);
+}
+
+int
+peer_take(struct peer *p, void *to, int64_t at, int64_t bytes)
+{
+	bool tell;
+
+	if (p == NULL || p->ring == NULL ||
+	    ring_take(p->ring, &tell, to, at, bytes) < 0)
+		return -1;
+	if (tell)
+		(void)say(p, "w", 1, -1);
+	return 0;
 }

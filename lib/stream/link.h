@@ -1,15 +1,18 @@
 /*
  * Private to the stream room: the link of cb-link(7), by which the program that
- * reads a pipe tells the one that writes it what it will use.
+ * reads a pipe tells the one that writes it what it will use, and gives it
+ * memory through which pictures go.
  */
 #ifndef CB_STREAM_LINK_H
 #define CB_STREAM_LINK_H
 
 #include "stream/stream.h"
 
+/* ---- the writer's end ------------------------------------------------------ */
+
 struct link;
 
-/* The writer's end, before the header is written.  NULL: no link can be. */
+/* Before the header is written.  NULL: no link can be. */
 struct link *link_listen(int fd);
 void	link_close(struct link *l);	/* takes NULL */
 
@@ -18,11 +21,35 @@ void	link_close(struct link *l);	/* takes NULL */
 const json_t *link_asked(struct link *l);
 
 /*
- * The reader's end: waits for the first byte, which a reader does anyway, and
- * then looks whether a cb program wrote it.  -1: no.  Yours to close.
+ * Data to go through shared memory: where they lie in it, for the reader; -1:
+ * not now, since it is full; -2: they cannot.
  */
-int	link_connect(int fd);
-/* Never waits; where it cannot be sent, nothing has been asked. */
-void	link_ask(int sock, const json_t *what);
+int64_t	link_put(struct link *l, const void *data, int64_t bytes);
+/*
+ * After -1, and with all that was written in the pipe.  True: it is worth trying
+ * again.  Waits as long as the reader leaves something in the pipe, so that the
+ * writer could not go on there either; but for a moment only where it has read
+ * all of it and still takes nothing.
+ */
+bool	link_wait(struct link *l);
+
+/* ---- the reader's end ------------------------------------------------------ */
+
+struct peer;
+
+/*
+ * Waits for the first byte, which a reader does anyway, and then looks whether
+ * a cb program wrote it.  NULL: no.
+ */
+struct peer *peer_connect(int fd);
+void	peer_close(struct peer *p);	/* takes NULL */
+
+/* These never wait and take NULL; what cannot be sent has not been said. */
+void	peer_ask(struct peer *p, const json_t *plan);
+/* A picture of so many bytes came through the pipe: others need not.  Once. */
+void	peer_offer(struct peer *p, int64_t bytes);
+
+/* Copies what lies in the shared memory; -1: there is none, or not there. */
+int	peer_take(struct peer *p, void *to, int64_t at, int64_t bytes);
 
 #endif

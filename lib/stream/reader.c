@@ -4,9 +4,10 @@
  * A scanner walks the msgpack tokens as they arrive.  It copies small things
  * to a buffer, one message's worth; the data of a tensor it reads straight into
  * memory of their own, aligned, and leaves a struct cb_array in the buffer in
- * place of the ext.  msgpack-c then unpacks the buffer.  So big data are copied
- * once by the kernel and never again, and everything that msgpack-c is given has
- * been checked: it is whole, not nested too deep, and small.
+ * place of the ext; or it copies them from the memory of the link, where they
+ * are there.  msgpack-c then unpacks the buffer.  So big data are copied once and
+ * never again, and everything that msgpack-c is given has been checked: it is
+ * whole, not nested too deep, and small.
  *
  * A length that the stream claims is only compared with the cap; memory grows
  * with the bytes that really come.
@@ -46,7 +47,7 @@ struct scan {
 
 struct cb_reader {
 	int fd;
-	int link;		/* to the program upstream, or -1 */
+	struct peer *peer;	/* the program upstream; NULL: not linked */
 	char *name;
 	int64_t limit;
 	unsigned char *buffer;
@@ -148,11 +149,11 @@ keep_body(struct cb_reader *r, struct scan *s, int64_t n)
 
 /* ---- tensors ------------------------------------------------------------ */
 
+/* The next WIRE_HEAD bytes.  *bytes: how many the data have. */
 static int
-parse_head(struct cb_reader *r, struct cb_array *a, int64_t data_bytes)
+parse_head(struct cb_reader *r, struct cb_array *a, int64_t *bytes)
 {
 	const unsigned char *head = r->buffer + r->at;
-	int64_t bytes;
 	int i;
 
 	memset(a, 0, sizeof(*a));
@@ -167,14 +168,40 @@ parse_head(struct cb_reader *r, struct cb_array *a, int64_t data_bytes)
 			return cb_fail(CB_EFORMAT, "%s: a tensor with a "
 			    "damaged head", r->name);
 	memcpy(a->dim, head + WIRE_DIMS, 8 * (size_t)a->rank);
-	if (cb_size_mul(&bytes, (int64_t)cb_dtype_size(a->type), a->rank,
+	if (cb_size_mul(bytes, (int64_t)cb_dtype_size(a->type), a->rank,
 	    a->dim, INT64_MAX) < 0)
 		return cb_fail_at("%s: a tensor", r->name);
-	if (bytes != data_bytes)
-		return cb_fail(CB_EFORMAT, "%s: a tensor of %lld bytes by its "
-		    "shape has %lld", r->name, (long long)bytes,
-		    (long long)data_bytes);
+	r->at += WIRE_HEAD;
 	return 0;
+}
+
+/* n bytes on a boundary of 64; yours to free. */
+static void *
+room_for(struct cb_reader *r, int64_t n)
+{
+	void *p = aligned_alloc(64, ((size_t)n + 64) / 64 * 64);
+
+	if (p == NULL)
+		cb_fail(CB_ENOMEM, "%s: a tensor of %lld bytes", r->name,
+		    (long long)n);
+	return p;
+}
+
+/* Takes the data, the message's from now on, and leaves the array in the text,
+ * as an ext. */
+static int
+keep_tensor(struct scan *s, struct cb_array *a)
+{
+	const unsigned char head[3] = { 0xc7, sizeof(struct cb_array),
+	    CB_EXT_TENSOR };
+
+	if (!msgpack_zone_push_finalizer(s->zone, free, a->data)) {
+		free(a->data);
+		return cb_fail(CB_ENOMEM, "message");
+	}
+	if (keep(s, head, sizeof(head)) < 0)
+		return -1;
+	return keep(s, a, sizeof(*a));
 }
 
 static int
@@ -198,11 +225,9 @@ read_data(struct cb_reader *r, void **out, int64_t n)
 	char *p = NULL, *more;
 
 	for (;;) {
-		more = aligned_alloc(64, ((size_t)room + 64) / 64 * 64);
-		if (more == NULL) {
+		if ((more = room_for(r, room)) == NULL) {
 			free(p);
-			return cb_fail(CB_ENOMEM, "%s: a tensor of %lld bytes",
-			    r->name, (long long)n);
+			return -1;
 		}
 		if (have > 0)
 			memcpy(more, p, (size_t)have);
@@ -225,25 +250,51 @@ read_data(struct cb_reader *r, void **out, int64_t n)
 static int
 scan_tensor(struct cb_reader *r, struct scan *s, int64_t n)
 {
-	const unsigned char head[3] = { 0xc7, sizeof(struct cb_array),
-	    CB_EXT_TENSOR };
 	struct cb_array a;
+	int64_t bytes;
 
 	if (n < WIRE_HEAD)
 		return cb_fail(CB_EFORMAT, "%s: a tensor of %lld bytes, less "
 		    "than its head", r->name, (long long)n);
-	if (need(r, WIRE_HEAD) < 0 || parse_head(r, &a, n - WIRE_HEAD) < 0)
+	if (need(r, WIRE_HEAD) < 0 || parse_head(r, &a, &bytes) < 0)
 		return -1;
-	r->at += WIRE_HEAD;
-	if (read_data(r, &a.data, n - WIRE_HEAD) < 0)
+	if (bytes != n - WIRE_HEAD)
+		return cb_fail(CB_EFORMAT, "%s: a tensor of %lld bytes by its "
+		    "shape has %lld", r->name, (long long)bytes,
+		    (long long)n - WIRE_HEAD);
+	if (read_data(r, &a.data, bytes) < 0)
 		return -1;
-	if (!msgpack_zone_push_finalizer(s->zone, free, a.data)) {
+	if (a.type == CB_U8 && bytes >= WIRE_SHARE)
+		peer_offer(r->peer, bytes);
+	return keep_tensor(s, &a);
+}
+
+/* The same of one whose data are in the memory of the link. */
+static int
+scan_shared(struct cb_reader *r, struct scan *s, int64_t n)
+{
+	struct cb_array a;
+	int64_t bytes, at;
+
+	if (n != WIRE_SHARED)
+		return cb_fail(CB_EFORMAT, "%s: a tensor in shared memory, "
+		    "told in %lld bytes", r->name, (long long)n);
+	if (need(r, WIRE_SHARED) < 0 || parse_head(r, &a, &bytes) < 0 ||
+	    count(r, s, bytes) < 0)
+		return -1;
+	memcpy(&at, r->buffer + r->at, sizeof(at));
+	r->at += sizeof(at);
+	if (a.type != CB_U8)
+		return cb_fail(CB_EFORMAT, "%s: a tensor of type %s in shared "
+		    "memory", r->name, cb_dtype_name(a.type));
+	if ((a.data = room_for(r, bytes)) == NULL)
+		return -1;
+	if (peer_take(r->peer, a.data, at, bytes) < 0) {
 		free(a.data);
-		return cb_fail(CB_ENOMEM, "message");
+		return cb_fail(CB_EFORMAT, "%s: a tensor in shared memory that "
+		    "was not offered", r->name);
 	}
-	if (keep(s, head, sizeof(head)) < 0)
-		return -1;
-	return keep(s, &a, sizeof(a));
+	return keep_tensor(s, &a);
 }
 
 /* ---- tokens ------------------------------------------------------------- */
@@ -290,15 +341,13 @@ take_ext(struct cb_reader *r, struct scan *s, int size, int64_t n)
 	if (need(r, (size_t)size) < 0)
 		return -1;
 	type = (signed char)r->buffer[r->at + (size_t)size - 1];
-	if (type == CB_EXT_SHARED)
-		return cb_fail(CB_EFORMAT, "%s: a tensor in shared memory "
-		    "that was not offered", r->name);
-	if (type != CB_EXT_TENSOR)
+	if (type != CB_EXT_TENSOR && type != CB_EXT_SHARED)
 		return take(r, s, size, n);
 	if (count(r, s, size + n) < 0)
 		return -1;
 	r->at += (size_t)size;
-	return scan_tensor(r, s, n);
+	return type == CB_EXT_SHARED ? scan_shared(r, s, n) :
+	    scan_tensor(r, s, n);
 }
 
 static int
@@ -465,14 +514,13 @@ cb_reader_open(struct cb_reader **out, int fd, const char *name)
 		    "from a pipe or a file", name);
 	if ((r = calloc(1, sizeof(*r))) == NULL)
 		return cb_fail(CB_ENOMEM, "%s", name);
-	r->link = -1;
 	if ((r->buffer = malloc(BUFFER)) == NULL) {
 		cb_fail(CB_ENOMEM, "%s", name);
 		goto done;
 	}
 	r->fd = fd;
 	fcntl(fd, F_SETPIPE_SZ, WIRE_PIPE);
-	r->link = link_connect(fd);
+	r->peer = peer_connect(fd);
 	r->name = cb_strf("%s", name);
 	r->limit = MESSAGE_MAX;
 	if (read_header(r) < 0)
@@ -492,8 +540,7 @@ cb_reader_close(struct cb_reader *r)
 		return;
 	cb_msg_free(r->header);
 	cb_msg_free(r->eos);
-	if (r->link >= 0)
-		close(r->link);
+	peer_close(r->peer);
 	free(r->buffer);
 	free(r->name);
 	free(r);
@@ -508,7 +555,7 @@ cb_reader_header(struct cb_reader *r)
 void
 cb_reader_ask(struct cb_reader *r, const json_t *what)
 {
-	link_ask(r->link, what);
+	peer_ask(r->peer, what);
 }
 
 void

@@ -14,7 +14,7 @@
 
 #define CB_STREAM_VERSION 1
 #define CB_EXT_TENSOR 1		/* msgpack ext type of a tensor */
-#define CB_EXT_SHARED 2		/* reserved: a tensor in shared memory */
+#define CB_EXT_SHARED 2		/* one whose data are in memory: cb-link(7) */
 
 /* ---- messages ---------------------------------------------------------- */
 

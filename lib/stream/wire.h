@@ -11,7 +11,15 @@
 
 #include "stream/stream.h"
 
+/*
+ * The payload of type 2 is such a head and, as little-endian u64, where in the
+ * memory of the link the data lie.  u8 tensors from WIRE_SHARE bytes on go there,
+ * which is pictures: their values mean nothing to a reader, so it matters not
+ * that a hostile writer could change what others have checked.
+ */
 #define WIRE_HEAD 64
+#define WIRE_SHARED (WIRE_HEAD + 8)
+#define WIRE_SHARE (64 << 10)
 #define WIRE_DIMS 8		/* offset of the dimensions */
 
 /*

@@ -1,8 +1,9 @@
 /*
  * Writing a stream.  msgpack-c packs into a buffer; data of a large tensor go
  * to the descriptor straight from where they lie, the buffer before them in the
- * same writev().  The buffer is flushed behind every group and batch, so that a
- * filter downstream never waits for work that is done.
+ * same writev(), or through memory where the two are linked.  The buffer is
+ * flushed behind every group and batch, so that a filter downstream never waits
+ * for work that is done.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -24,6 +25,7 @@ struct cb_writer {
 	size_t have;
 	msgpack_packer pack;
 	bool failed;		/* the descriptor refused: say it once */
+	bool due;		/* a picture is in memory, its message here */
 	int64_t groups;
 };
 
@@ -104,15 +106,41 @@ check(const msgpack_object *o, int depth)
 	return 0;
 }
 
+/* 1: the data are in the memory of the link; 0: they go through the pipe. */
+static int
+share(struct cb_writer *w, int64_t *at, const struct cb_array *a,
+    int64_t bytes)
+{
+	if (a->type != CB_U8 || bytes < WIRE_SHARE)
+		return 0;
+	while ((*at = link_put(w->link, a->data, bytes)) == -1) {
+		if (flush_with(w, NULL, 0) < 0)
+			return -1;
+		if (!link_wait(w->link))
+			return 0;
+	}
+	w->due = *at >= 0;
+	return *at >= 0;
+}
+
 static int
 pack_tensor(struct cb_writer *w, const struct cb_array *a)
 {
-	unsigned char head[WIRE_HEAD] = { 0 };
-	int64_t bytes = cb_array_bytes(a);
+	unsigned char head[WIRE_SHARED] = { 0 };
+	int64_t bytes = cb_array_bytes(a), at;
+	int shared;
 
 	head[0] = (unsigned char)a->type;
 	head[1] = (unsigned char)a->rank;
 	memcpy(head + WIRE_DIMS, a->dim, sizeof(*a->dim) * (size_t)a->rank);
+	if ((shared = share(w, &at, a, bytes)) < 0)
+		return -1;
+	if (shared > 0) {
+		memcpy(head + WIRE_HEAD, &at, sizeof(at));
+		return msgpack_pack_ext(&w->pack, WIRE_SHARED,
+		    CB_EXT_SHARED) != 0 ? -1 :
+		    msgpack_pack_ext_body(&w->pack, head, WIRE_SHARED);
+	}
 	if (msgpack_pack_ext(&w->pack, (size_t)bytes + WIRE_HEAD,
 	    CB_EXT_TENSOR) != 0 ||
 	    msgpack_pack_ext_body(&w->pack, head, WIRE_HEAD) != 0)
@@ -272,10 +300,16 @@ done:
 
 /* ---- messages ----------------------------------------------------------- */
 
+/* What a message that is packed leaves to be done. */
 static int
-status(struct cb_writer *w)
+put_end(struct cb_writer *w, bool flush)
 {
-	return w->failed ? -1 : 0;	/* cb_error() still says why */
+	if (w->failed)
+		return -1;		/* cb_error() still says why */
+	if (!flush && !w->due)
+		return 0;
+	w->due = false;
+	return flush_with(w, NULL, 0);
 }
 
 int
@@ -286,7 +320,7 @@ cb_writer_put(struct cb_writer *w, const struct cb_msg *m)
 	if (check(&m->root, 1) < 0 || pack(w, &m->root) < 0)
 		return -1;
 	w->groups += kind == CB_MSG_GROUP || kind == CB_MSG_BATCH;
-	return kind == CB_MSG_END ? flush_with(w, NULL, 0) : status(w);
+	return put_end(w, kind == CB_MSG_END);
 }
 
 int
@@ -310,7 +344,7 @@ cb_writer_picture(struct cb_writer *w, const struct cb_array *a,
 	msgpack_pack_int64(&w->pack, index);
 	pack_text(w, "pts");
 	msgpack_pack_double(&w->pack, pts_s);
-	return status(w);
+	return put_end(w, false);
 }
 
 const json_t *

@@ -1,0 +1,2 @@
+#!/bin/sh
+exec "${CB_BUILD:-$(dirname "$0")/../build}/t/fuzz-link" 1000
