@@ -39,7 +39,8 @@ CFLAGS += -std=c11 -D_GNU_SOURCE $(OPT) $(WARN) -Ilib -fno-math-errno \
 ARCH ?= native
 CFLAGS_engine = -O3 -march=$(ARCH) -ffp-contract=fast
 PKG_CFLAGS := $(shell pkg-config --cflags $(PKGS) 2>/dev/null)
-LDLIBS := $(shell pkg-config --libs $(PKGS) 2>/dev/null) -ldnnl -lgomp -lm -lpthread
+# A plug-in uses cb_fail() and its kin of the program that loads it: -rdynamic.
+LDLIBS := $(shell pkg-config --libs $(PKGS) 2>/dev/null) -rdynamic -ldnnl -lgomp -lm -lpthread
 
 LIB_SRC := $(wildcard lib/*/*.c lib/*/*/*.c)
 LIB_OBJ := $(LIB_SRC:%.c=$(B)/%.o)
@@ -60,12 +61,13 @@ NVCCFLAGS = -std=c++17 -O3 -Icuda -gencode arch=compute_80,code=sm_80 \
 	-fvisibility=hidden,-fno-exceptions,-fno-rtti,-fno-threadsafe-statics \
 	-Xptxas --warn-on-local-memory-usage,--warn-on-spills,$\
 	--warning-as-error
-CU_OBJ := $(patsubst %,$(B)/%.o,$(wildcard cuda/*.cu))
-CUDA_OBJ := $(CU_OBJ) $(patsubst %.c,$(B)/%.o,$(wildcard cuda/*.c))
+CUDA_OBJ := $(patsubst %,$(B)/%.o,$(wildcard cuda/*.cu cuda/*.c))
 # The same sources on the simulated device, in three builds of their own (so
 # not under SAN=): t/cudasim/device.h.
 CXX = g++
-SIM_SRC := $(wildcard t/cudasim/*.cpp t/standin/*.cpp)
+SIM_SRC := $(filter-out %/faults.cpp,$(wildcard t/cudasim/*.cpp \
+	t/standin/*.cpp))
+SIM_ENGINE := $(wildcard cuda/*.cu cuda/*.c)
 SIM_FLAGS = -std=c++17 -g -Wall -Wextra -Wno-unknown-pragmas -fPIC -DCB_SIM \
 	-fvisibility=hidden -isystem $(CUDA)/include -Icuda -MMD -MP
 SIM_BUILDS = plain asan race
@@ -74,8 +76,9 @@ SIM_asan = -O1 -fsanitize=address,undefined -fno-sanitize-recover=all
 SIM_race = -O1 -DCBSIM_RACE
 # Kernels of the race build call __tsan_...(), which are the simulator's own.
 SIM_race_cu = -fsanitize=thread --param tsan-instrument-func-entry-exit=0
-SIM_FAULTS = $(if $(SAN),,$(if $(HAVE_CUDA),$(SIM_BUILDS:%=$(B)/cudasim/%/faults) \
-	$(B)/t/cudasim/faults.cu.o))
+SIM_ALL = $(if $(SAN),,$(if $(HAVE_CUDA),$(B)/t/cudasim/faults.cu.o \
+	$(SIM_BUILDS:%=$(B)/cudasim/%/faults) $(if $(SIM_ENGINE),\
+	$(SIM_BUILDS:%=$(B)/cudasim/%/cb_cuda.so))))
 TESTS ?= $(sort $(wildcard t/*.t))
 
 # V=1 shows the whole commands.
@@ -88,7 +91,7 @@ say = @$(if $(V),:,echo "$1	$2")
 .PHONY: all deps cuda bench-clips bench-media demo check check-bert fuzz \
 	fuzz-programs tests install clean
 all: $(FILTERS)
-tests: $(TPROGS) $(SIM_FAULTS)
+tests: $(TPROGS) $(SIM_ALL)
 
 # A library that is not there is named at once, not by a missing header.
 $(B)/libraries:
@@ -124,7 +127,7 @@ $(B)/t/reference: $(patsubst %.c,$(B)/%.o,$(wildcard t/ref/*.c))
 cuda:
 	@[ -n '$(HAVE_CUDA)' ] || { echo "make cuda needs the CUDA toolkit;" \
 	    "$(CUDA) has none: CUDA=folder names another" >&2; exit 1; }
-	@[ -n '$(CU_OBJ)' ] || { echo "cuda/ holds no kernels yet: there is" \
+	@[ -n '$(CUDA_OBJ)' ] || { echo "cuda/ holds no engine yet: there is" \
 	    "nothing to build" >&2; exit 1; }
 	$(MAKE) $(B)/lib/clipbert/cb_cuda.so
 
@@ -133,7 +136,12 @@ $(B)/%.cu.o: %.cu
 	$(call say,NVCC,$<)
 	$Q$(NVCC) $(NVCCFLAGS) -MMD -MP -MF $(@:.o=.d) -c -o $@ $<
 
-# cb_fail() and its kin are those of the program that loads it.
+$(B)/cuda/%.c.o: cuda/%.c
+	@mkdir -p $(@D)
+	$(call say,CC,$<)
+	$Q$(CC) $(CFLAGS) $(PKG_CFLAGS) -fPIC -fvisibility=hidden \
+	    -isystem $(CUDA)/include -MMD -MP -c -o $@ $<
+
 $(B)/lib/clipbert/cb_cuda.so: $(CUDA_OBJ)
 	@mkdir -p $(@D)
 	$(call say,LD,$@)
@@ -149,8 +157,17 @@ $(B)/cudasim/$1/%.cu.o: %.cu
 	@mkdir -p $$(@D)
 	$$(call say,SIM $1,$$<)
 	$$Q$(CXX) $(SIM_FLAGS) $(SIM_$1) $(SIM_$1_cu) -x c++ -c -o $$@ $$<
-$(B)/cudasim/$1/faults: $(SIM_SRC:%=$(B)/cudasim/$1/%.o) \
-    $(B)/cudasim/$1/t/cudasim/faults.cu.o $(B)/libcb.a
+$(B)/cudasim/$1/%.c.o: %.c
+	@mkdir -p $$(@D)
+	$$(call say,SIM $1,$$<)
+	$$Q$(CC) $(CFLAGS) $(PKG_CFLAGS) $(SIM_$1) -fPIC -fvisibility=hidden \
+	    -isystem $(CUDA)/include -MMD -MP -c -o $$@ $$<
+$(B)/cudasim/$1/cb_cuda.so: $(patsubst %,$(B)/cudasim/$1/%.o,$(SIM_SRC) \
+    $(SIM_ENGINE))
+	$$(call say,LD,$$@)
+	$$Q$(CXX) -shared $(SIM_$1) -o $$@ $$^ -Wl,-z,now -lm
+$(B)/cudasim/$1/faults: $(patsubst %,$(B)/cudasim/$1/%.o,$(SIM_SRC) \
+    t/cudasim/faults.cpp t/cudasim/faults.cu) $(B)/libcb.a
 	$$(call say,LD,$$@)
 	$$Q$(CXX) $(SIM_$1) -o $$@ $$^ -lm
 endef

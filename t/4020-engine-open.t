@@ -1,6 +1,6 @@
 #!/bin/bash
 # Engines by name.
-. "$(dirname "$0")/lib.sh"; plan 4
+. "$(dirname "$0")/lib.sh"; plan 9
 "$BUILD/t/engine-gradient" nonsense >out 2>err; is $? 1 'an unknown engine'
 like err 'nonsense: no such engine \(auto, cpu, cuda, ref\)' '... is named'
 if "$BUILD/t/engine-gradient" cuda >out 2>err; then
@@ -10,3 +10,13 @@ else
 	is $? 1 'no CUDA engine here'
 	like err 'cuda: cb_cuda.so cannot be loaded: ' '... and why'
 fi
+
+# The plug-in by name: one that is not there, one that is no engine.
+CB_CUDA_PLUGIN=$PWD/none.so "$BUILD/t/engine-gradient" cuda >out 2>err
+is $? 1 'a plug-in that is not there'
+like err 'cuda: cb_cuda.so cannot be loaded: /.*/none.so: ' '... is named'
+CB_CUDA_PLUGIN=libm.so.6 "$BUILD/t/engine-gradient" cuda >out 2>err
+is $? 1 'a library that is no engine'
+like err 'cuda: cb_cuda.so is not an engine: .*cb_cuda_open' '... and why'
+nm -D "$BUILD/bin/cb-train" >symbols
+like symbols ' T cb_fail$' 'a plug-in finds cb_fail() in the program'

@@ -1,10 +1,12 @@
 /*
  * The table of engines.  "cuda" is a plug-in, so that nothing else of the suite
- * needs CUDA: cb_cuda.so beside the library or on the library path.
+ * needs CUDA: cb_cuda.so beside the library or on the library path, or the file
+ * that CB_CUDA_PLUGIN names.
  */
 #include <dlfcn.h>
 #include <limits.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -18,9 +20,11 @@ static void *
 plugin(void)
 {
 	char path[PATH_MAX + 64], *slash;
+	const char *named = getenv("CB_CUDA_PLUGIN");
 	ssize_t n = readlink("/proc/self/exe", path, PATH_MAX);
-	void *so = NULL;
 
+	if (named != NULL && *named != '\0')
+		return dlopen(named, RTLD_NOW | RTLD_LOCAL);
 	if (n > 0) {
 		path[n] = '\0';
 		if ((slash = strrchr(path, '/')) != NULL) {
@@ -29,8 +33,7 @@ plugin(void)
 				return dlopen(path, RTLD_NOW | RTLD_LOCAL);
 		}
 	}
-	so = dlopen("cb_cuda.so", RTLD_NOW | RTLD_LOCAL);
-	return so;
+	return dlopen("cb_cuda.so", RTLD_NOW | RTLD_LOCAL);
 }
 
 /* The plug-in stays loaded until the program ends: its driver keeps threads. */
