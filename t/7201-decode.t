@@ -1,6 +1,6 @@
 #!/bin/bash
 . "$(dirname "$0")/lib.sh"; . "$T/media.sh"
-plan 36
+plan 37
 
 mkdir -p d/images d/videos
 for i in 1 2 3; do image d/images/p$i.ppm 6 5 $((i * 50)); done
@@ -74,6 +74,21 @@ like err '^cb-decode: stalled: took longer than --timeout' 'is given up'
 timeout 60 cb-decode --timeout 0.2 stalled x.mp4 2>err >c.cb
 cb-dump <c.cb | jq -se '[.[] | select(.group)] | length == 2' >/dev/null
 ok $? 'and so is one without a writer; the next medium is decoded'
+
+# One gray, so every byte of a picture is the same, its last columns included.
+python3 - <<'P'
+import hashlib
+with open("sums", "w") as s:
+    for w in range(148, 182):
+        c = (w + 1) // 2
+        with open("w%d.y4m" % w, "wb") as f:
+            f.write(b"YUV4MPEG2 W%d H6 F10:1 Ip A1:1 C420jpeg\nFRAME\n" % w)
+            f.write(bytes([90]) * (w * 6) + bytes([128]) * (2 * c * 3))
+        for v in range(256):
+            print(hashlib.sha256(bytes([v]) * (w * 18)).hexdigest(), file=s)
+P
+is "$(cb-decode w*.y4m | cb-dump | jq -r 'select(.picture).picture.sha256' |
+    grep -cFf sums)" 34 'pictures of any width are whole'
 
 : >empty.mp4
 cb-decode empty.mp4 nope.mp4 d >/dev/null 2>err

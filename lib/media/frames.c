@@ -136,15 +136,16 @@ picture_alloc(int64_t bytes)
 
 /*
  * To RGB as the README of the samples states it: bilinear, no other flag, rows
- * aligned to 16 bytes while libswscale writes them.  Most widths are such that
- * these are the rows of the picture itself.
+ * aligned to 16 bytes while libswscale writes them, and with room for whole
+ * eights of pixels: it leaves out the last eight where a row has no room for all
+ * of them.  Most widths are such that these are the rows of the picture itself.
  */
 static int
 to_rgb(struct video *v, struct cb_array *rgb, const AVFrame *f)
 {
 	int64_t row = 3 * (int64_t)f->width;
 	uint8_t *data[4] = { NULL }, *own;
-	int stride[4] = { FFALIGN(row, 16) }, y;
+	int stride[4] = { FFALIGN(3 * FFALIGN(f->width, 8), 16) }, y;
 
 	if (image_size_check(f->width, f->height, v->limits.max_pixels) < 0)
 		return cb_fail_at("%s", v->name);
