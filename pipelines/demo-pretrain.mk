@@ -76,7 +76,8 @@ $(OUT)/pre.trained: $(OUT)/vocab.txt $(CONFIG)
 	cb-decode |
 	cb-tokenize -L $(PRE_LEN) -m $(MASK) |
 	cb-batch -b $(BATCH) $(AUGMENT) |
-	cb-train -c $(CONFIG) -s task=pretrain -s max_txt_len=$(PRE_LEN) \
+	cb-train -c $(CONFIG) -s task=pretrain -s loss_type=ce \
+	    -s max_txt_len=$(PRE_LEN) \
 	    -o $(OUT)/pre $(TRAIN_FLAGS)
 	touch $@
 

@@ -1,6 +1,6 @@
-# Retrieval on data that it makes itself: a small model learns from scratch which
-# caption belongs to which video, and finds each of 64 held-out videos by its
-# caption.
+# Retrieval on data that it makes itself: a small model learns the words of captions,
+# then which caption belongs to which video, and finds each of 64 held-out videos
+# by its caption.
 #
 #	make -f pipelines/demo-ret.mk
 #	make -f pipelines/demo-ret.mk help
@@ -12,6 +12,8 @@ OUT ?= build/demo-ret
 VIDEOS ?= 2000
 HELD_OUT ?= 64
 NEGATIVES ?= 31
+# Of pretraining, without which the model takes far longer to see backgrounds.
+PRE_EPOCHS ?= 12
 TRAIN_FLAGS ?=
 
 DATA := $(OUT)/data
@@ -31,17 +33,18 @@ all: $(OUT)/metrics.json
 
 help:
 	@echo 'make -f pipelines/demo-ret.mk [OUT=dir] [CONFIG=file.json] [VIDEOS=n]'
-	@echo '    [HELD_OUT=n] [NEGATIVES=n] [TRAIN_FLAGS=...]'
+	@echo '    [HELD_OUT=n] [NEGATIVES=n] [PRE_EPOCHS=n] [TRAIN_FLAGS=...]'
 	@echo
-	@echo 'Makes VIDEOS short videos with a caption each, trains the small model of'
-	@echo 'CONFIG to tell the right caption from NEGATIVES others, and ranks HELD_OUT'
-	@echo 'other videos by their captions and the captions by their videos.'
+	@echo 'Makes VIDEOS short videos with a caption each, pretrains the small model of'
+	@echo 'CONFIG on the captions as demo-pretrain.mk does, trains it to put the right'
+	@echo 'caption before NEGATIVES others, and ranks HELD_OUT other videos by their'
+	@echo 'captions and the captions by their videos.'
 	@echo
 	@echo 'No shape of a held-out video has its colour, place and background together'
 	@echo 'in any video of the training set.  Their captions differ in more than how'
 	@echo 'things move, which single pictures do not show.'
 	@echo
-	@echo 'OUT receives data/ run/ scores.jsonl metrics.json'
+	@echo 'OUT receives data/ captions/ run/ scores.jsonl metrics.json'
 	@echo 'Killed, the same command goes on where it was.'
 
 # train.jsonl is the last file that cb-shapes writes.  Twice as many videos as
@@ -57,16 +60,25 @@ $(DATA)/held-out.jsonl: $(DATA)/train.jsonl
 	    unique_by(.still) | sort_by(.clip_name)[:$(HELD_OUT)][] |
 	    {caption, clip_name}' $(DATA)/captions-val.jsonl >$@
 
+PRE := $(OUT)/captions
+$(PRE)/pre.trained: $(DATA)/train.jsonl $(CONFIG)
+	$(MAKE) -f $(HERE)/pipelines/demo-pretrain.mk OUT=$(PRE) DATA=$(DATA) \
+	    CONFIG=$(CONFIG) PRE_EPOCHS=$(PRE_EPOCHS) $@
+
 # The checkpoints' names carry their step; this file says that training ended.
-$(OUT)/trained: $(DATA)/train.jsonl $(CONFIG)
-	cb-list -e $(EPOCHS) -s $(SEED) -n $(NEGATIVES) $(DATA)/captions-train.jsonl |
+# What was pretrained has its norms: they are not to be set anew.
+$(OUT)/trained: $(PRE)/pre.trained
+	cb-list -e $(EPOCHS) -s $(SEED) -n $(NEGATIVES) --vocab $(PRE)/vocab.txt \
+	    $(DATA)/captions-train.jsonl |
 	cb-sample -n $(call get,train_n_clips,1) -f $(FRAMES) -r $(FPS) |
 	cb-decode |
 	cb-tokenize -L $(call get,max_txt_len,40) |
 	cb-batch -b $(call get,train_batch_size,16) \
 	    --shift $(call get,augment_shift,0) \
 	    --brightness $(call get,augment_brightness,0) |
-	cb-train -c $(CONFIG) -o $(OUT)/run $(TRAIN_FLAGS) $(enough)
+	cb-train -c $(CONFIG) -o $(OUT)/run --init-stats 0 \
+	    -s e2e_weights_path=$$(echo $(PRE)/pre/ckpt/*.safetensors) \
+	    $(TRAIN_FLAGS) $(enough)
 	touch $@
 
 $(OUT)/scores.jsonl: $(OUT)/trained $(DATA)/held-out.jsonl

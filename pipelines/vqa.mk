@@ -9,22 +9,33 @@ OUT ?= build/vqa
 TRAIN_FLAGS ?=
 .DEFAULT_GOAL := all
 .PHONY: all help
-all: $(OUT)/metrics.json
+all: $(OUT)/metrics.json $(if $(wildcard $(DATA)/test.jsonl),$(OUT)/submission.json)
 	@jq -r 'to_entries[] | select(.value | type == "number") | "\(.key) \(.value)"' $<
 
+define HELP
+make -f pipelines/vqa.mk DATA=dir [CONFIG=file.json] [OUT=dir] [TRAIN_FLAGS=...]
+
+DATA holds   train.jsonl val.jsonl   lines of image_id, question_id, question,
+                                     labels {answer: score}, answer_type; the
+                                     paper trains on the questions of train and
+                                     val together
+             vg.jsonl                optional: more to learn from, such as those
+                                     of Visual Genome about the same pictures
+             test.jsonl              optional: the same without labels, for the
+                                     server that knows them
+             ans2label.json          {answer: label}, of the paper 3129
+             images/                 image_id.jpg ..., or images.lmdb, which
+                                     cb-pack makes of it
+             vocab.txt               optional, else made of the questions
+CONFIG       ClipBERT settings: vqa.json is the paper's model, vqa-small.json
+             one that trains from scratch on a CPU
+OUT receives images.lmdb vocab.txt run/ predictions.jsonl metrics.json, and
+             where there is test.jsonl submission.json
+
+Killed, the same command goes on where it was.
+endef
 help:
-	@echo 'make -f pipelines/vqa.mk DATA=dir [CONFIG=file.json] [OUT=dir] [TRAIN_FLAGS=...]'
-	@echo
-	@echo 'DATA holds   train.jsonl val.jsonl   lines of image_id, question_id,'
-	@echo '                      question, labels {answer: score}, answer_type'
-	@echo '             ans2label.json          {answer: label}'
-	@echo '             images/                 image_id.jpg ...'
-	@echo '             vocab.txt               optional, else made of train.jsonl'
-	@echo 'CONFIG       ClipBERT settings: vqa.json is the paper'"'"'s model,'
-	@echo '             vqa-small.json one that trains from scratch on a CPU'
-	@echo 'OUT receives images.lmdb vocab.txt run/ predictions.jsonl metrics.json'
-	@echo
-	@echo 'Killed, the same command goes on where it was.'
+	@:$(info $(HELP))
 
 ifneq ($(MAKECMDGOALS),help)
 ifeq ($(DATA),)
@@ -34,7 +45,9 @@ $(call need,$(CONFIG),settings)
 $(call need,$(DATA)/train.jsonl,the questions to learn from)
 $(call need,$(DATA)/val.jsonl,the questions to be tested on)
 $(call need,$(DATA)/ans2label.json,the labels of the answers)
-$(call need,$(DATA)/images,the folder of pictures)
+IMAGES := $(firstword $(wildcard $(DATA)/images.lmdb) $(OUT)/images.lmdb)
+$(if $(wildcard $(DATA)/images.lmdb),,$(call need,$(DATA)/images,the folder of pictures))
+QUESTIONS := $(wildcard $(DATA)/train.jsonl $(DATA)/vg.jsonl)
 
 LEN := $(call get,max_txt_len,20)
 BATCH := $(call get,train_batch_size,32)
@@ -43,7 +56,11 @@ EPOCHS := $(shell jq -r '.num_train_epochs // 10 | ceil' $(CONFIG))
 SEED := $(call get,seed,42)
 SHIFT := $(call get,augment_shift,0)
 BRIGHTNESS := $(call get,augment_brightness,0)
-LABELS = --answers $(DATA)/ans2label.json --vocab $(OUT)/vocab.txt
+LABELS := --answers $(DATA)/ans2label.json --vocab $(OUT)/vocab.txt
+# $(call held-out,name): those of name.jsonl.
+held-out = cb-list --split eval $(LABELS) $(DATA)/$1.jsonl | \
+    cb-decode -m $(IMAGES) | cb-tokenize -L $(LEN)
+ANSWER = cb-batch -b $(call get,val_batch_size,32) | cb-score -m $(OUT)/run
 endif
 
 $(OUT):
@@ -52,25 +69,26 @@ $(OUT):
 $(OUT)/images.lmdb: $(DATA)/images | $(OUT)
 	cb-pack $@ $(DATA)/images
 
-$(OUT)/vocab.txt: $(DATA)/train.jsonl | $(OUT)
+$(OUT)/vocab.txt: $(QUESTIONS) | $(OUT)
 	if [ -e $(DATA)/vocab.txt ]; then cp $(DATA)/vocab.txt $@; \
-	else cb-vocab -o $@ $(DATA)/train.jsonl; fi
+	else cb-vocab -o $@ $(QUESTIONS); fi
 
 # The checkpoints' names carry their step; this file says that training ended.
-$(OUT)/trained: $(DATA)/train.jsonl $(CONFIG) $(OUT)/images.lmdb $(OUT)/vocab.txt
-	cb-list -e $(EPOCHS) -s $(SEED) -g $(GROUP) $(LABELS) $(DATA)/train.jsonl | \
-	cb-decode -m $(OUT)/images.lmdb | \
+$(OUT)/trained: $(QUESTIONS) $(CONFIG) $(IMAGES) $(OUT)/vocab.txt
+	cb-list -e $(EPOCHS) -s $(SEED) -g $(GROUP) $(LABELS) $(QUESTIONS) | \
+	cb-decode -m $(IMAGES) | \
 	cb-tokenize -L $(LEN) | \
 	cb-batch -b $(BATCH) --shift $(SHIFT) --brightness $(BRIGHTNESS) | \
-	cb-train -c $(CONFIG) -o $(OUT)/run $(TRAIN_FLAGS) $(enough)
+	cb-train -c $(CONFIG) -o $(OUT)/run --val '$(call held-out,val)' \
+	    $(TRAIN_FLAGS) $(enough)
 	touch $@
 
 $(OUT)/predictions.jsonl: $(OUT)/trained $(DATA)/val.jsonl
-	cb-list --split eval $(LABELS) $(DATA)/val.jsonl | \
-	cb-decode -m $(OUT)/images.lmdb | \
-	cb-tokenize -L $(LEN) | \
-	cb-batch -b $(call get,val_batch_size,32) | \
-	cb-score -m $(OUT)/run >$@
+	$(call held-out,val) | $(ANSWER) >$@
 
 $(OUT)/metrics.json: $(OUT)/predictions.jsonl
 	cb-eval $(DATA)/val.jsonl $< >$@
+
+# What the VQA server takes.
+$(OUT)/submission.json: $(OUT)/trained $(DATA)/test.jsonl
+	$(call held-out,test) | $(ANSWER) | jq -sc 'map({question_id, answer})' >$@

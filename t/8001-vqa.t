@@ -2,7 +2,7 @@
 # pipelines/vqa.mk from annotations and pictures to accuracies, on pictures of
 # one colour each; and what it says when something is missing.
 . "$(dirname "$0")/lib.sh"
-plan 17
+plan 20
 
 mkdir -p data/images
 python3 - <<'PY'
@@ -53,8 +53,22 @@ vqa DATA=data CONFIG=small.json OUT=o
 is "$(stat -c %Y.%i o/metrics.json o/run/ckpt/*)" "$before" 'nothing is done twice'
 mkdir again && cp -r data small.json again
 (cd again && vqa DATA=data CONFIG=small.json OUT=o TRAIN_FLAGS='-j 1')
-same o/run/ckpt/* again/o/run/ckpt/* 'the same command gives the same bytes, on one thread too'
+same o/run/ckpt/*_480* again/o/run/ckpt/*_480* 'the same command gives the same bytes, on one thread too'
 
+# Questions of another set about the same pictures, some to be sent to a server,
+# and the pictures in an LMDB from the start.
+mkdir more; cp data/*.json* more; cp -r o/images.lmdb more
+jq -c '.question = "which colour is there?" | .question_id += 1000' \
+    data/train.jsonl | head -n 12 >more/vg.jsonl
+jq -c 'del(.labels)' data/val.jsonl >more/test.jsonl
+vqa DATA=more CONFIG=small.json OUT=m TRAIN_FLAGS='--steps 2'
+is $? 0 'two sets of questions, an LMDB'
+diag <err
+is "$(jq -c '[type, length, (.[0] | keys), (map(.answer | type) | unique)]' \
+    m/submission.json)" '["array",12,["answer","question_id"],["string"]]' \
+    'a file for the server'
+is "$(jq -c '[.[].question_id]' m/submission.json)" \
+    "$(jq -sc 'map(.question_id)' more/test.jsonl)" 'of every question'
 vqa help; is $? 0 'it explains itself'
 like out 'ans2label.json' '... and the layout of DATA'
 vqa; is $? 2 'DATA is needed'
