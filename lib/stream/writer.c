@@ -51,7 +51,8 @@ flush_with(struct cb_writer *w, const char *data, size_t n)
 		k = (size_t)put < v[0].iov_len ? (size_t)put : v[0].iov_len;
 		v[0].iov_base = (char *)v[0].iov_base + k;
 		v[0].iov_len -= k;
-		k = (size_t)put - k;
+		if ((k = (size_t)put - k) == 0)
+			continue;
 		v[1].iov_base = (char *)v[1].iov_base + k;
 		v[1].iov_len -= k;
 	}
