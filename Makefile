@@ -219,7 +219,7 @@ demo: deps
 bench: $(B)/t/bench-model
 	python3 t/bench.py $< ../shared/reference build
 
-bench-media: $(B)/t/bench-media
+bench-media: $(B)/t/bench-media $(FILTERS)
 	python3 t/bench-media.py $< ../shared/media/videos build/bench-venv
 
 bench-clips: all tests

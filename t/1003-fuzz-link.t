@@ -1,2 +1,2 @@
 #!/bin/sh
-exec "${CB_BUILD:-$(dirname "$0")/../build}/t/fuzz-link" 1000
+exec "${CB_BUILD:-$(dirname "$0")/../build}/t/fuzz-link" 200

@@ -179,7 +179,7 @@ def table(clips, program, python, peers, rounds, files):
     for line in own.splitlines():
         path, full, least, cb, came = line.split('\t')
         a, b = came.split(' of ')
-        rows[path] = {'full': float(full), 'cb': float(cb),
+        rows[path] = {'path': path, 'full': float(full), 'cb': float(cb),
                       'least': float(least) if a == b else None}
     for name in peers:
         for path, ms in run_peer(python, name, clips, rounds, files).items():
@@ -200,6 +200,59 @@ def table(clips, program, python, peers, rounds, files):
                                  if r.get(c)),
                              sum(bool(r.get(c)) for r in rows.values())))
         for c in columns))
+    goals(rows.values(), clips, peers)
+
+
+def judge(what, bad, told):
+    print('%-48s %s' % (what, 'reached' if not bad else 'missed: ' +
+                        ', '.join(told(x) for x in bad)))
+
+
+def goals(rows, clips, peers):
+    """What is aimed at, and by how much it is missed."""
+    def name(r):
+        return os.path.basename(r['path'])
+    print('goals, %d clip%s' % (clips, '' if clips == 1 else 's'))
+    for p in peers:
+        judge('  faster than %s on every file' % p,
+              [r for r in rows if r.get(p) and r[p] <= r['cb']],
+              lambda r: '%s %.2fx' % (name(r), r['cb'] / r[p]))
+    judge('  at most 1.2x of the least on every file',
+          [r for r in rows if r['least'] and r['cb'] > 1.2 * r['least']],
+          lambda r: '%s %.2fx' % (name(r), r['cb'] / r['least']))
+    if clips == 8 and 'pyav' in peers:
+        times = mean(r['pyav'] / r['cb'] for r in rows if r.get('pyav'))
+        judge('  at least 8x faster than pyav in the mean',
+              [times] if times < 8 else [], lambda t: '%.2fx' % t)
+
+
+def peak(decode, names):
+    """MiB at most in memory, and media a second, of cb-decode."""
+    code = ('import resource, subprocess, sys; p = subprocess.Popen('
+            '["cb-sample", "-n", "2"] + sys.argv[2:], stdout=subprocess.PIPE);'
+            'subprocess.run([sys.argv[1]], stdin=p.stdout, '
+            'stdout=subprocess.DEVNULL); p.wait();'
+            'print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)')
+    t = time.monotonic()
+    out = subprocess.run([sys.executable, '-c', code, decode] + names,
+                         stdout=subprocess.PIPE, check=True, text=True,
+                         stderr=subprocess.DEVNULL).stdout
+    return int(out) / 1024, len(names) / (time.monotonic() - t)
+
+
+def memory(build, files):
+    """Flat over 10,000 media, all kinds in turn, the small ones more often."""
+    os.environ['PATH'] = '%s/bin:%s/t:' % (build, build) + os.environ['PATH']
+    small = [f for f in files if os.path.getsize(f) < 200000]
+    decode = os.path.join(build, 'bin', 'cb-decode')
+    rows = []
+    for n in (1000, 10000):
+        media = (files + small * n)[:n]
+        rows.append((n,) + peak(decode, media))
+        print('%6d media: at most %.0f MiB, %.0f media a second' % rows[-1])
+    judge('goal: flat over 10,000 media',
+          [r for r in rows[1:] if r[1] > 1.05 * rows[0][1]],
+          lambda r: '%.0f MiB' % r[1])
 
 
 def main():
@@ -214,6 +267,9 @@ def main():
     python, peers = install(venv, names) if names else (None, [])
     for clips in (8, 1):
         table(clips, program, python, peers, rounds, files)
+    if not some:
+        memory(os.path.dirname(os.path.dirname(os.path.abspath(program))),
+               files)
 
 
 if __name__ == '__main__':

@@ -23,6 +23,7 @@
 
 static _Thread_local char log_first[256];
 static _Thread_local int log_errors;
+static _Thread_local const char *log_forgiven;
 
 static void
 log_keep(void *context, int level, const char *fmt, va_list ap)
@@ -30,7 +31,9 @@ log_keep(void *context, int level, const char *fmt, va_list ap)
 	char *p;
 
 	(void)context;
-	if (level > AV_LOG_ERROR || log_errors++ > 0)
+	if (level > AV_LOG_ERROR || (log_forgiven != NULL &&
+	    strncmp(fmt, log_forgiven, strlen(log_forgiven)) == 0) ||
+	    log_errors++ > 0)
 		return;
 	vsnprintf(log_first, sizeof(log_first), fmt, ap);
 	for (p = log_first; *p != '\0'; p++)
@@ -54,6 +57,12 @@ av_log_clear(void)
 	pthread_once(&once, log_install);
 	log_first[0] = '\0';
 	log_errors = 0;
+}
+
+void
+av_log_forgive(const char *text)
+{
+	log_forgiven = text;
 }
 
 const char *

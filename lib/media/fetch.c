@@ -92,7 +92,9 @@ is_wanted(const struct video *v, const int64_t *want, int n, int64_t pts)
 /*
  * Feeds one packet, without slices that nobody needs.  from: time of the key
  * packet last sought; what precedes it in time cannot be right and may
- * complain.  False: leave the short way.
+ * complain.  Behind such a packet H.264 may also ask to forget pictures that
+ * came before it, which the decoder has never seen: it says so and is as right
+ * as without (cups_opengop.mp4).  False: leave the short way.
  */
 static bool
 feed_wanted(struct video *v, const int64_t *want, int n, int64_t from)
@@ -117,8 +119,10 @@ feed_wanted(struct video *v, const int64_t *want, int n, int64_t from)
 	v->dec->skip_frame = !early && is_wanted(v, want, n, pts) ?
 	    AVDISCARD_DEFAULT : AVDISCARD_NONREF;
 	av_log_clear();
+	av_log_forgive(from > INT64_MIN ? "mmco: unref short failure" : NULL);
 	v->fed++;
 	rc = avcodec_send_packet(v->dec, v->pkt);
+	av_log_forgive(NULL);
 	v->dec->skip_frame = AVDISCARD_DEFAULT;
 	return early || (rc >= 0 && av_log_count() == 0);
 }

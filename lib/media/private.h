@@ -15,6 +15,8 @@
  */
 int	av(int status, const char *where);
 void	av_log_clear(void);
+/* Errors of this thread that begin with this are none; NULL: all are. */
+void	av_log_forgive(const char *text);
 const char *av_log_first(void);	/* first error of this thread, "" if none */
 int	av_log_count(void);
 
