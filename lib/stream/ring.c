@@ -21,7 +21,7 @@
 #include "stream/ring.h"
 
 #define STATE 4096		/* bytes before the data */
-#define ITEMS 8			/* of the size that the ring is made for */
+#define ITEMS 4			/* of the size that the ring is made for */
 #define ITEM_ALIGN 64
 #define SEALS (F_SEAL_SHRINK | F_SEAL_GROW)
 

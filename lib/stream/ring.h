@@ -13,7 +13,7 @@
 #include "base/base.h"
 
 #define RING_MIN ((int64_t)4 << 20)
-#define RING_MAX ((int64_t)64 << 20)
+#define RING_MAX ((int64_t)32 << 20)
 
 struct ring;
 
