@@ -18,7 +18,8 @@ PROGRAMS = sorted(os.path.basename(p)[:-2] for p in
 # Programs that write a stream, and what makes them.
 WRITERS = {"cb-list": ["a.jsonl"], "cb-decode": ["a.png"],
            "cb-sample": [], "cb-tokenize": [], "cb-batch": []}
-# All of these write more than a pipe holds.
+# All of these write more than a pipe holds: 1 MiB where the program enlarges
+# it for its stream, else 64 KiB.
 LONG = dict(WRITERS, **{"cb-dump": [],
                         "cb-vocab": ["-m1", "-s30000", "a.jsonl"]})
 READERS = ["cb-decode", "cb-sample", "cb-tokenize", "cb-batch", "cb-dump"]
@@ -108,9 +109,9 @@ def write_png(path, side):
 
 
 def make_data():
-    write_png("a.png", 300)
+    write_png("a.png", 900)
     with open("a.jsonl", "w") as f:
-        for i in range(4000):
+        for i in range(12000):
             f.write('{"question_id": %d, "image_id": "i%d", "question": '
                     '"is it %x or %d?", "labels": {"yes": 1.0}}\n' %
                     (i, i, i * 7919, i * i))
