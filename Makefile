@@ -54,7 +54,7 @@ FUZZ_SAN = fuzzer,address,undefined
 CUDA ?= /usr/local/cuda
 HAVE_CUDA := $(wildcard $(CUDA)/include/cuda_runtime_api.h)
 NVCC = $(CUDA)/bin/nvcc
-NVCCFLAGS = -std=c++17 -O3 -Icuda -gencode arch=compute_80,code=sm_80 \
+NVCCFLAGS = -std=c++17 -O3 -Icuda -Ilib -gencode arch=compute_80,code=sm_80 \
 	-gencode arch=compute_90,code=sm_90 \
 	-gencode arch=compute_100,code=sm_100 \
 	-gencode arch=compute_100,code=compute_100 -Xcompiler -Wall,-fPIC,$\
@@ -69,7 +69,7 @@ SIM_SRC := $(filter-out %/faults.cpp,$(wildcard t/cudasim/*.cpp \
 	t/standin/*.cpp))
 SIM_ENGINE := $(wildcard cuda/*.cu cuda/*.c)
 SIM_FLAGS = -std=c++17 -g -Wall -Wextra -Wno-unknown-pragmas -fPIC -DCB_SIM \
-	-fvisibility=hidden -isystem $(CUDA)/include -Icuda -MMD -MP
+	-fvisibility=hidden -isystem $(CUDA)/include -Icuda -Ilib -MMD -MP
 SIM_BUILDS = plain asan race
 SIM_plain = -O2
 SIM_asan = -O1 -fsanitize=address,undefined -fno-sanitize-recover=all

@@ -102,7 +102,8 @@ int	cb_choice(const char *option, const char *value, const char *first,
 	    const char *second);
 
 /* Prints a message and the short usage, exits 2. */
-_Noreturn void cb_usage(const char *fmt, ...) CB_PRINTF(1, 2);
+void	cb_usage(const char *fmt, ...) CB_PRINTF(1, 2)
+	    __attribute__((noreturn));
 
 /* ---- arrays: array.c -------------------------------------------------- */
 
