@@ -42,22 +42,27 @@ PKG_CFLAGS := $(shell pkg-config --cflags $(PKGS) 2>/dev/null)
 # A plug-in uses cb_fail() and its kin of the program that loads it: -rdynamic.
 LDLIBS := $(shell pkg-config --libs $(PKGS) 2>/dev/null) -rdynamic -ldnnl -lgomp -lm -lpthread
 
+# The CUDA toolkit; where it is absent all else builds, and its tests skip.
+CUDA ?= /usr/local/cuda
+HAVE_CUDA := $(wildcard $(CUDA)/include/cuda_runtime_api.h)
+CUDA_TPROGS = t/sass.c
+
 LIB_SRC := $(wildcard lib/*/*.c lib/*/*/*.c)
 LIB_OBJ := $(LIB_SRC:%.c=$(B)/%.o)
 FILTERS := $(patsubst filters/%.c,$(B)/bin/%,$(wildcard filters/*.c))
-TPROGS := $(patsubst t/%.c,$(B)/t/%,$(wildcard t/*.c))
+TPROGS := $(patsubst t/%.c,$(B)/t/%,$(filter-out $(if $(HAVE_CUDA),, \
+	$(CUDA_TPROGS)),$(wildcard t/*.c)))
 FUZZERS = $(basename $(notdir $(wildcard t/fuzz-*.c)))
 FUZZ_SECONDS ?= 60
 FUZZ_SAN = fuzzer,address,undefined
 
-# The CUDA toolkit; where it is absent all else builds, and its tests skip.
-CUDA ?= /usr/local/cuda
-HAVE_CUDA := $(wildcard $(CUDA)/include/cuda_runtime_api.h)
 NVCC = $(CUDA)/bin/nvcc
-NVCCFLAGS = -std=c++17 -O3 -Icuda -Ilib -gencode arch=compute_80,code=sm_80 \
+# Not compressed: t/sass.c reads the machine code, t/ptxsim the PTX.
+NVCCARCH = -gencode arch=compute_80,code=sm_80 \
 	-gencode arch=compute_90,code=sm_90 \
 	-gencode arch=compute_100,code=sm_100 \
-	-gencode arch=compute_100,code=compute_100 -Xcompiler -Wall,-fPIC,$\
+	-gencode arch=compute_100,code=compute_100
+NVCCFLAGS = -std=c++17 -O3 -Icuda -Ilib --no-compress -Xcompiler -Wall,-fPIC,$\
 	-fvisibility=hidden,-fno-exceptions,-fno-rtti,-fno-threadsafe-statics \
 	-Xptxas --warn-on-local-memory-usage,--warn-on-spills,$\
 	--warning-as-error
@@ -119,7 +124,9 @@ $(B)/t/%: $(B)/t/%.o $(B)/libcb.a
 	$Q$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $(filter %.o,$^) $(B)/libcb.a \
 	    $(LDLIBS)
 
-# A test program of several files.
+# Test programs of several files.
+$(B)/t/sass: $(B)/t/cubin/cubin.o $(B)/t/cubin/occupancy.o
+$(B)/t/cubin/occupancy.o: CFLAGS += -isystem $(CUDA)/include
 $(B)/t/reference: $(patsubst %.c,$(B)/%.o,$(wildcard t/ref/*.c))
 
 # ---- CUDA
@@ -134,7 +141,7 @@ cuda:
 $(B)/%.cu.o: %.cu
 	@mkdir -p $(@D)
 	$(call say,NVCC,$<)
-	$Q$(NVCC) $(NVCCFLAGS) -MMD -MP -MF $(@:.o=.d) -c -o $@ $<
+	$Q$(NVCC) $(NVCCFLAGS) $(NVCCARCH) -MMD -MP -MF $(@:.o=.d) -c -o $@ $<
 
 $(B)/cuda/%.c.o: cuda/%.c
 	@mkdir -p $(@D)
