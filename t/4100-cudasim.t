@@ -4,7 +4,7 @@
 . "$(dirname "$0")/lib.sh"
 [ -x "$BUILD/cudasim/plain/faults" ] || skip_all 'no simulated device here' \
     '(it needs the headers of the CUDA toolkit, and no SAN=)'
-plan 44
+plan 62
 export ASAN_OPTIONS=detect_leaks=0
 
 # right BUILD SEED: everything that is right, in one order of threads.
@@ -43,6 +43,17 @@ caught plain sum 2 3 ''
 caught plain fetch 1 3 ''
 caught plain stream 1 3 '' 2
 caught plain pinned 1 3 ''
+
+# Graphs: what captures do not allow, and nodes whose memory is gone.
+caught plain graph 1 66 'argument 0 is .*, which is no memory of the device'
+caught plain graph 2 1 'faults: cudaErrorGraphExecUpdateFailure'
+for bug in 1 2 4; do
+	caught plain capture $bug 1 'faults: cudaErrorStreamCaptureUnsupported'
+done
+caught plain capture 3 1 'faults: cudaErrorStreamCaptureIsolation'
+caught plain capture 5 66 'captured, but .* is host memory that is not pinned'
+caught plain capture 6 1 'faults: cudaErrorStreamCaptureImplicit'
+caught plain capture 7 1 'faults: cudaErrorStreamCaptureInvalidated'
 
 CBSIM_FAIL=cudaMalloc:2 "$BUILD/cudasim/plain/faults" sum 0 >out 2>err
 is $? 1 'a call of the library that is refused'

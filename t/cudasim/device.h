@@ -6,7 +6,8 @@
  *	warp.cpp	what a collective computes
  *	memory.cpp	allocations, and in the race build (CBSIM_RACE) every
  *			access to them
- *	stream.cpp	streams, events, graphs: when a launch or a copy runs
+ *	stream.cpp	streams and events: when a launch or a copy runs
+ *	graph.cpp	streams captured into graphs, and these run
  *
  * One block runs at a time, on the host thread that waits for a stream; a lock
  * (stream.cpp) keeps others out.  What a real device would leave undefined ends
@@ -19,6 +20,8 @@
  *			of a launch and the heads of streams at random.
  *	CBSIM_FAIL=name[:n]	the n-th call (1) of this library function is
  *			refused
+ *	CBSIM_COUNTS=file	written at the end: how often each library
+ *			function was called, and (captured) operations
  */
 #ifndef CBSIM_DEVICE_H
 #define CBSIM_DEVICE_H
@@ -28,6 +31,7 @@
 
 #include <functional>
 #include <memory>
+#include <vector>
 
 #include <cuda_runtime_api.h>
 
@@ -106,15 +110,29 @@ void	compute(Collective kind, unsigned char (*in)[64],
 /* ---- streams */
 
 typedef std::function<void()> Work;
-/* Does work when the stream comes to it. */
+/* Does work when the stream comes to it, or each time that the graph runs into
+ * which the stream is captured. */
 cudaError_t enqueue(cudaStream_t s, const char *name, Work work);
 cudaError_t drain(cudaStream_t s);	/* until it is empty */
 void	drain_all(void);
+
+/* A capture that is going on: what it has so far. */
+struct Node { const char *name; Work work; };
+struct Capture { bool on, relaxed, broken; std::vector<Node> nodes; };
+Capture	*capture_of(cudaStream_t s);
+/*
+ * For a call that captures do not allow, which spoils them.  "any": all
+ * captures; NULL, for work of the default stream: those of streams that wait
+ * for it; else a call that is unsafe: those that are not relaxed.  Is whether
+ * there is one.
+ */
+bool	break_captures(const char *call);
 
 /* The most dynamic shared memory that a kernel may be launched with. */
 int	dynamic_max(const void *kernel);
 /* Keeps e for cudaGetLastError(); is e. */
 cudaError_t last_error(cudaError_t e);
+cudaError_t take_last_error(void);
 
 /* Whether this call of a library function is to be refused (CBSIM_FAIL). */
 bool	refuse(const char *name);

@@ -53,19 +53,11 @@ struct Launch {
 
 	virtual ~Launch() {}
 	virtual void call(void) = 0;	/* as one thread */
+	virtual void check(void) = 0;	/* that pointers are of the device */
 };
 cudaError_t launch(Launch *l, cudaStream_t stream);	/* handed over */
 /* Whether an argument may go to a device; says which if not. */
 bool	good_pointer(const Launch &l, int arg, const void *p);
-
-template <class... P> struct LaunchOf final : Launch {
-	void	(*k)(P...);
-	std::tuple<P...> args;
-
-	template <class... A>
-	LaunchOf(void (*kernel_)(P...), A... a) : k(kernel_), args(a...) {}
-	void call(void) override { std::apply(k, args); }
-};
 
 template <class T> bool
 good_argument(const Launch &l, int arg, const T &v)
@@ -76,20 +68,36 @@ good_argument(const Launch &l, int arg, const T &v)
 		return true;
 }
 
+template <class... P> struct LaunchOf final : Launch {
+	void	(*k)(P...);
+	std::tuple<P...> args;
+
+	template <class... A>
+	LaunchOf(void (*kernel_)(P...), A... a) : k(kernel_), args(a...) {}
+	void call(void) override { std::apply(k, args); }
+	void
+	check(void) override
+	{
+		int arg = 0;
+
+		std::apply([&](const auto &...v) {
+			(void)(good_argument(*this, arg++, v) && ...);
+		}, args);
+	}
+};
+
 template <class... P, class... A> cudaError_t
 launch_of(const char *name, void (*k)(P...), dim3 grid, dim3 block,
     size_t bytes, cudaStream_t stream, A... a)
 {
 	auto *l = new LaunchOf<P...>(k, a...);
-	int arg = 0;
 
 	l->name = name;
 	l->kernel = (const void *)k;
 	l->grid = grid;
 	l->block = block;
 	l->shared = bytes;
-	std::apply([&](const auto &...v) {
-		(void)(good_argument(*l, arg++, v) && ...); }, l->args);
+	l->check();
 	return launch(l, stream);
 }
 

@@ -205,6 +205,108 @@ copy_case(int bug)
 	return host(y, 64) == x;
 }
 
+/* y = a x, and some copies behind it, as a graph. */
+static cudaGraph_t
+graph_of(cudaStream_t s, float *y, const float *x, float a, int copies)
+{
+	cudaGraph_t g;
+
+	must(cudaStreamBeginCapture(s, cudaStreamCaptureModeRelaxed));
+	must(launch_scale(y, x, a, s));
+	for (int i = 0; i < copies; i++)
+		must(cudaMemcpyAsync(y, y + 64, 64, cudaMemcpyDeviceToDevice,
+		    s));
+	must(cudaStreamEndCapture(s, &g));
+	return g;
+}
+
+static bool
+scaled(const float *y, float a)
+{
+	std::vector<float> want = ramp(64);
+
+	for (float &v : want)
+		v *= a;
+	return host(y, 64) == want;
+}
+
+/* 1: memory that a node refers to is freed; 2: a graph of other nodes, as which
+ * another is updated. */
+static bool
+graph_case(int bug)
+{
+	float *x = device(ramp(64)), *y = empty<float>(128);
+	float *z = empty<float>(128), a = 2;
+	cudaGraphExecUpdateResultInfo info;
+	cudaGraphExec_t exec;
+	cudaGraph_t g;
+	cudaStream_t s;
+	bool same;
+
+	must(cudaStreamCreateWithFlags(&s, cudaStreamNonBlocking));
+	must(cudaStreamSynchronize(NULL));
+	g = graph_of(s, y, x, a, 0);
+	a = 99;				/* a node has arguments of its own */
+	must(cudaGraphInstantiate(&exec, g, 0));
+	must(cudaGraphDestroy(g));
+	if (bug == 1)
+		must(cudaFree(y));
+	must(cudaGraphLaunch(exec, s));
+	must(cudaStreamSynchronize(s));
+	same = scaled(y, 2);
+	g = graph_of(s, z, y, 3, bug == 2);
+	must(cudaGraphExecUpdate(exec, g, &info));
+	must(cudaGraphDestroy(g));
+	must(cudaGraphLaunch(exec, s));	/* z = 3 y ... */
+	must(launch_scale(y, z, 2, s));
+	must(cudaGraphLaunch(exec, s));	/* and again */
+	must(cudaStreamSynchronize(s));
+	must(cudaGraphExecDestroy(exec));
+	return same && scaled(z, 36);
+}
+
+/* What a capture does not allow, and then is spoilt by. */
+static bool
+capture_case(int bug)
+{
+	float *x = device(ramp(64)), *y = empty<float>(64), host_y[64];
+	cudaStream_t s, other;
+	cudaEvent_t e;
+	cudaGraph_t g;
+	void *p;
+
+	must(cudaStreamCreateWithFlags(&s, bug == 6 ? 0 :
+	    cudaStreamNonBlocking));
+	must(cudaStreamCreateWithFlags(&other, cudaStreamNonBlocking));
+	must(cudaEventCreateWithFlags(&e, cudaEventDisableTiming));
+	must(cudaEventRecord(e, other));
+	must(cudaStreamSynchronize(NULL));
+	must(cudaStreamBeginCapture(s, bug == 4 ? cudaStreamCaptureModeGlobal :
+	    cudaStreamCaptureModeRelaxed));
+	must(launch_scale(y, x, 2, s));
+	must(cudaMalloc(&p, 4));
+	if (bug == 1)
+		must(cudaStreamSynchronize(s));
+	if (bug == 2)
+		must(cudaDeviceSynchronize());
+	if (bug == 3)
+		must(cudaStreamWaitEvent(s, e, 0));
+	if (bug == 5)
+		must(cudaMemcpyAsync(host_y, y, 256, cudaMemcpyDeviceToHost,
+		    s));
+	if (bug == 6)
+		must(launch_scale(y, x, 2, NULL));
+	if (bug == 7) {
+		cudaStreamSynchronize(s);
+		cudaGetLastError();
+	}
+	must(cudaStreamEndCapture(s, &g));
+	must(cudaGraphDestroy(g));
+	must(launch_scale(y, x, 3, s));
+	must(cudaStreamSynchronize(s));
+	return scaled(y, 3);		/* what was captured has not run */
+}
+
 /* ---- what is right only */
 
 static bool
@@ -281,7 +383,9 @@ shapes_case(int)
 	    launch_blocks(0, y, 0, 64, 0, NULL) ==
 	    cudaErrorInvalidConfiguration &&
 	    launch_blocks(0, y, 1, 64, 60000, NULL) == cudaErrorInvalidValue &&
-	    cudaGetLastError() == cudaErrorInvalidValue &&
+	    cudaSetDevice(1) == cudaErrorInvalidDevice &&
+	    cudaPeekAtLastError() == cudaErrorInvalidDevice &&
+	    launch_blocks(0, y, 1, 64, 0, NULL) == cudaErrorInvalidDevice &&
 	    cudaGetLastError() == cudaSuccess;
 }
 
@@ -290,8 +394,9 @@ static const struct { const char *name; bool (*run)(int); } cases[] = {
 	{ "hand_on", hand_on_case }, { "diverge", diverge_case },
 	{ "blocks", blocks_case }, { "stream", stream_case },
 	{ "pinned", pinned_case }, { "argument", argument_case },
-	{ "copy", copy_case }, { "draws", draws_case }, { "tile", tile_case },
-	{ "shapes", shapes_case },
+	{ "copy", copy_case }, { "graph", graph_case },
+	{ "capture", capture_case }, { "draws", draws_case },
+	{ "tile", tile_case }, { "shapes", shapes_case },
 };
 
 /* `faults all`, or `faults NAME BUG`. */

@@ -4,6 +4,9 @@
  * host memory that is used again too early shows; with CBSIM_SEED the head of
  * any stream that may go on is taken, so that a missing event shows.  Every
  * operation carries a clock of what is in order before it, for the race build.
+ *
+ * A stream that is captured puts its operations into a graph instead; graphs
+ * are in graph.cpp.
  */
 #include <pthread.h>
 #include <stdio.h>
@@ -11,6 +14,7 @@
 #include <string.h>
 
 #include <deque>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -28,6 +32,7 @@ struct Point {
 struct CUevent_st {
 	std::shared_ptr<Point> last;	/* NULL: never recorded */
 	bool	 timing;
+	bool	 captured;		/* recorded within a capture */
 };
 
 struct Task {
@@ -41,6 +46,8 @@ struct CUstream_st {
 	std::deque<Task> queue;
 	Clock	 clock;
 	int	 slot;
+	bool	 blocking;		/* waits for the default stream */
+	cbsim::Capture capture;
 };
 
 namespace cbsim {
@@ -48,6 +55,7 @@ namespace cbsim {
 static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
 static std::vector<cudaStream_t> streams;
 static CUstream_st first;		/* the default stream, slot 0 */
+static std::map<std::string, long> calls;	/* of each function */
 static Clock host;
 
 Lock::Lock() { pthread_mutex_lock(&mutex); }
@@ -83,8 +91,38 @@ put(cudaStream_t s, Task t)
 cudaError_t
 enqueue(cudaStream_t s, const char *name, Work work)
 {
-	put(stream_of(s), { name, std::move(work), NULL, NULL, {} });
+	s = stream_of(s);
+	if (s == &first && break_captures(NULL))
+		return last_error(cudaErrorStreamCaptureImplicit);
+	if (s->capture.on) {
+		calls["(captured)"]++;
+		s->capture.nodes.push_back({ name, std::move(work) });
+	} else {
+		put(s, { name, std::move(work), NULL, NULL, {} });
+	}
 	return cudaSuccess;
+}
+
+Capture *
+capture_of(cudaStream_t s)
+{
+	return &stream_of(s)->capture;
+}
+
+bool
+break_captures(const char *call)
+{
+	bool any = false;
+
+	for (cudaStream_t s : streams) {
+		Capture &c = s->capture;
+
+		if (!c.on || (call == NULL ? !s->blocking : strcmp(call,
+		    "any") != 0 && c.relaxed))
+			continue;
+		any = c.broken = true;
+	}
+	return any;
 }
 
 static bool
@@ -157,21 +195,37 @@ launch(Launch *l, cudaStream_t s)
 	Lock lock;
 
 	if (refuse("cudaLaunchKernel"))
-		return last_error(cudaErrorLaunchFailure);
+		return cudaErrorLaunchFailure;
 	if (n < 1 || n > 1024 || l->block.z > 64 || l->grid.x == 0 ||
 	    l->grid.y == 0 || l->grid.z == 0 || l->grid.x > 0x7fffffff ||
 	    l->grid.y > 65535 || l->grid.z > 65535)
-		return last_error(cudaErrorInvalidConfiguration);
+		return cudaErrorInvalidConfiguration;
 	if (l->shared > (size_t)dynamic_max(l->kernel))
-		return last_error(cudaErrorInvalidValue);
+		return cudaErrorInvalidValue;
 	if (n % 32 != 0) {
 		set_running(l->name);
 		fault("a block of %lu threads, no multiple of 32", n);
 	}
-	return enqueue(s, l->name, [own] { run(*own); });
+	enqueue(s, l->name, [own] { own->check(); run(*own); });
+	/* as cudaGetLastError() behind a launch, which may tell of a call long
+	 * before */
+	return take_last_error();
 }
 
-/* ---- refusals */
+/* ---- refusals and counts */
+
+/* CBSIM_COUNTS: how often each function was called, a line each. */
+static void
+write_counts(void)
+{
+	FILE *f = fopen(getenv("CBSIM_COUNTS"), "w");
+
+	if (f == NULL)
+		fault("CBSIM_COUNTS: cannot write");
+	for (const auto &c : calls)
+		fprintf(f, "%s %ld\n", c.first.c_str(), c.second);
+	fclose(f);
+}
 
 bool
 refuse(const char *name)
@@ -180,8 +234,11 @@ refuse(const char *name)
 	static std::string wanted;
 	const char *s, *colon;
 
+	calls[name]++;
 	if (left < 0) {
 		left = 0;
+		if (getenv("CBSIM_COUNTS") != NULL)
+			atexit(write_counts);
 		if ((s = getenv("CBSIM_FAIL")) != NULL) {
 			colon = strchr(s, ':');
 			wanted = colon == NULL ? s : std::string(s, colon);
@@ -198,17 +255,18 @@ using namespace cbsim;
 extern "C" {
 
 cudaError_t
-cudaStreamCreateWithFlags(cudaStream_t *out, unsigned)
+cudaStreamCreateWithFlags(cudaStream_t *out, unsigned flags)
 {
 	Lock lock;
 
 	if (refuse("cudaStreamCreateWithFlags"))
-		return cudaErrorMemoryAllocation;
+		return last_error(cudaErrorMemoryAllocation);
 	stream_of(NULL);
 	if (streams.size() == Clock::N)
 		fault("more than %d streams", Clock::N);
 	*out = new CUstream_st();
 	(*out)->slot = (int)streams.size();
+	(*out)->blocking = (flags & cudaStreamNonBlocking) == 0;
 	streams.push_back(*out);
 	return cudaSuccess;
 }
@@ -228,7 +286,11 @@ cudaStreamSynchronize(cudaStream_t s)
 	Lock lock;
 
 	if (refuse("cudaStreamSynchronize"))
-		return cudaErrorLaunchFailure;
+		return last_error(cudaErrorLaunchFailure);
+	if (capture_of(s)->on) {
+		capture_of(s)->broken = true;
+		return last_error(cudaErrorStreamCaptureUnsupported);
+	}
 	return drain(s);
 }
 
@@ -238,7 +300,9 @@ cudaDeviceSynchronize(void)
 	Lock lock;
 
 	if (refuse("cudaDeviceSynchronize"))
-		return cudaErrorLaunchFailure;
+		return last_error(cudaErrorLaunchFailure);
+	if (break_captures("any"))
+		return last_error(cudaErrorStreamCaptureUnsupported);
 	drain_all();
 	return cudaSuccess;
 }
@@ -249,7 +313,15 @@ cudaStreamWaitEvent(cudaStream_t s, cudaEvent_t e, unsigned)
 	Lock lock;
 
 	if (refuse("cudaStreamWaitEvent"))
-		return cudaErrorInvalidResourceHandle;
+		return last_error(cudaErrorInvalidResourceHandle);
+	if (capture_of(s)->on) {
+		if (e->captured)	/* by this stream: in order */
+			return cudaSuccess;
+		capture_of(s)->broken = true;
+		return last_error(cudaErrorStreamCaptureIsolation);
+	}
+	if (e->captured)
+		fault("a second stream in one capture is not simulated");
 	if (e->last != NULL)
 		put(stream_of(s), { "cudaStreamWaitEvent", nullptr, NULL,
 		    e->last, {} });
@@ -262,7 +334,7 @@ cudaEventCreateWithFlags(cudaEvent_t *out, unsigned flags)
 	Lock lock;
 
 	if (refuse("cudaEventCreateWithFlags"))
-		return cudaErrorMemoryAllocation;
+		return last_error(cudaErrorMemoryAllocation);
 	*out = new CUevent_st();
 	(*out)->timing = (flags & cudaEventDisableTiming) == 0;
 	return cudaSuccess;
@@ -281,7 +353,9 @@ cudaEventRecord(cudaEvent_t e, cudaStream_t s)
 	Lock lock;
 
 	if (refuse("cudaEventRecord"))
-		return cudaErrorInvalidResourceHandle;
+		return last_error(cudaErrorInvalidResourceHandle);
+	if ((e->captured = capture_of(s)->on))
+		return cudaSuccess;
 	e->last = std::make_shared<Point>();
 	put(stream_of(s), { "cudaEventRecord", nullptr, e->last, NULL, {} });
 	return cudaSuccess;
@@ -293,7 +367,9 @@ cudaEventSynchronize(cudaEvent_t e)
 	Lock lock;
 
 	if (refuse("cudaEventSynchronize"))
-		return cudaErrorLaunchFailure;
+		return last_error(cudaErrorLaunchFailure);
+	if (e->captured)
+		return last_error(cudaErrorCapturedEvent);
 	if (e->last == NULL)
 		return cudaSuccess;
 	while (!e->last->come)
@@ -308,6 +384,8 @@ cudaEventQuery(cudaEvent_t e)
 {
 	Lock lock;
 
+	if (e->captured)
+		return last_error(cudaErrorCapturedEvent);
 	if (e->last == NULL || e->last->come)
 		return cudaSuccess;
 	any_step();

@@ -35,6 +35,15 @@ last_error(cudaError_t e)
 	return last = e;
 }
 
+cudaError_t
+take_last_error(void)
+{
+	cudaError_t e = last;
+
+	last = cudaSuccess;
+	return e;
+}
+
 } /* namespace cbsim */
 
 static bool
@@ -130,6 +139,8 @@ cudaMalloc(void **p, size_t n)
 {
 	Lock lock;
 
+	if (break_captures("cudaMalloc"))
+		return last_error(cudaErrorStreamCaptureUnsupported);
 	if (refuse("cudaMalloc") || n > memory_bytes - area_total() ||
 	    (*p = area_new(n, DEVICE, 256)) == NULL)
 		return last_error(cudaErrorMemoryAllocation);
@@ -142,6 +153,9 @@ cudaFree(void *p)
 {
 	Lock lock;
 
+	refuse("cudaFree");
+	if (break_captures("cudaFree"))
+		return last_error(cudaErrorStreamCaptureUnsupported);
 	drain_all();
 	if (p != NULL && !area_free(p, DEVICE))
 		return last_error(cudaErrorInvalidValue);
@@ -153,6 +167,8 @@ cudaMallocHost(void **p, size_t n)
 {
 	Lock lock;
 
+	if (break_captures("cudaMallocHost"))
+		return last_error(cudaErrorStreamCaptureUnsupported);
 	if (refuse("cudaMallocHost") || (*p = area_new(n, PINNED, 4096)) == NULL)
 		return last_error(cudaErrorMemoryAllocation);
 	return cudaSuccess;
@@ -204,21 +220,34 @@ cudaMemcpyAsync(void *to, const void *from, size_t n, enum cudaMemcpyKind kind,
 	    cudaMemcpyHostToDevice || kind == cudaMemcpyHostToHost)))
 		fault("the direction %d does not fit %p from %p", (int)kind, to,
 		    from);
+	if (capture_of(s)->on && (area_of(from) == NULL || area_of(to) == NULL))
+		fault("captured, but %p is host memory that is not pinned",
+		    area_of(from) == NULL ? from : to);
 	if (n > 0 && area_of(from) == NULL) {
 		auto kept = std::make_shared<std::string>((const char *)from,
 		    n);
 		return enqueue(s, "cudaMemcpyAsync", [=] {
 		    copy(to, kept->data(), n); });
 	}
-	enqueue(s, "cudaMemcpyAsync", [=] { copy(to, from, n); });
-	return n > 0 && area_of(to) == NULL ? drain(s) : cudaSuccess;
+	/* Of a node of a graph the direction cannot be changed. */
+	cudaError_t e = enqueue(s, on_host(to) ? "cudaMemcpyAsync to the host" :
+	    on_host(from) ? "cudaMemcpyAsync to the device" :
+	    "cudaMemcpyAsync", [=] { copy(to, from, n); });
+	return e == cudaSuccess && n > 0 && area_of(to) == NULL ? drain(s) : e;
 }
 
 cudaError_t
 cudaMemcpy(void *to, const void *from, size_t n, enum cudaMemcpyKind kind)
 {
-	cudaError_t e = cudaMemcpyAsync(to, from, n, kind, NULL);
+	cudaError_t e;
 
+	{
+		Lock lock;
+
+		if (break_captures("any"))
+			return last_error(cudaErrorStreamCaptureUnsupported);
+	}
+	e = cudaMemcpyAsync(to, from, n, kind, NULL);
 	return e != cudaSuccess ? e : cudaStreamSynchronize(NULL);
 }
 
@@ -257,10 +286,7 @@ cudaPeekAtLastError(void)
 cudaError_t
 cudaGetLastError(void)
 {
-	cudaError_t e = last;
-
-	last = cudaSuccess;
-	return e;
+	return take_last_error();
 }
 
 const char *
@@ -287,6 +313,18 @@ cudaGetErrorName(cudaError_t e)
 		return "cudaErrorNotReady";
 	case cudaErrorLaunchFailure:
 		return "cudaErrorLaunchFailure";
+	case cudaErrorStreamCaptureUnsupported:
+		return "cudaErrorStreamCaptureUnsupported";
+	case cudaErrorStreamCaptureInvalidated:
+		return "cudaErrorStreamCaptureInvalidated";
+	case cudaErrorStreamCaptureIsolation:
+		return "cudaErrorStreamCaptureIsolation";
+	case cudaErrorStreamCaptureImplicit:
+		return "cudaErrorStreamCaptureImplicit";
+	case cudaErrorCapturedEvent:
+		return "cudaErrorCapturedEvent";
+	case cudaErrorGraphExecUpdateFailure:
+		return "cudaErrorGraphExecUpdateFailure";
 	default:
 		return "an error of the simulated device";
 	}
