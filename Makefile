@@ -82,8 +82,9 @@ SIM_race = -O1 -DCBSIM_RACE
 # Kernels of the race build call __tsan_...(), which are the simulator's own.
 SIM_race_cu = -fsanitize=thread --param tsan-instrument-func-entry-exit=0
 SIM_ALL = $(if $(SAN),,$(if $(HAVE_CUDA),$(B)/t/cudasim/faults.cu.o \
-	$(SIM_BUILDS:%=$(B)/cudasim/%/faults) $(if $(SIM_ENGINE),\
-	$(SIM_BUILDS:%=$(B)/cudasim/%/cb_cuda.so))))
+	$(SIM_BUILDS:%=$(B)/cudasim/%/faults) \
+	$(SIM_BUILDS:%=$(B)/cudasim/%/kernels) \
+	$(SIM_BUILDS:%=$(B)/cudasim/%/cb_cuda.so)))
 TESTS ?= $(sort $(wildcard t/*.t))
 
 # V=1 shows the whole commands.
@@ -177,6 +178,10 @@ $(B)/cudasim/$1/faults: $(patsubst %,$(B)/cudasim/$1/%.o,$(SIM_SRC) \
     t/cudasim/faults.cpp t/cudasim/faults.cu) $(B)/libcb.a
 	$$(call say,LD,$$@)
 	$$Q$(CXX) $(SIM_$1) -o $$@ $$^ -lm
+$(B)/cudasim/$1/kernels: $(patsubst %,$(B)/cudasim/$1/%.o,$(SIM_SRC) \
+    $(wildcard t/kernels/*.c cuda/*.cu)) $(B)/libcb.a
+	$$(call say,LD,$$@)
+	$$Q$(CXX) $(SIM_$1) -o $$@ $$^ $(LDLIBS)
 endef
 $(foreach b,$(SIM_BUILDS),$(eval $(call sim_rules,$b)))
 
@@ -246,4 +251,5 @@ clean:
 	rm -rf build
 
 -include $(LIB_OBJ:.o=.d) $(wildcard $(B)/filters/*.d $(B)/t/*.d \
-    $(B)/t/*/*.d $(B)/cuda/*.d $(B)/cudasim/*/*/*/*.d)
+    $(B)/t/*/*.d $(B)/cuda/*.d $(B)/cudasim/*/*/*.d \
+    $(B)/cudasim/*/*/*/*.d)

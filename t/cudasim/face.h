@@ -234,6 +234,7 @@ cb_mul_hi(uint32_t a, uint32_t b)
 }
 
 CB_FN float cb_exp(float x) { return expf(x); }
+CB_FN float cb_expm1(float x) { return expm1f(x); }
 CB_FN float cb_log(float x) { return logf(x); }
 CB_FN float cb_erf(float x) { return erff(x); }
 CB_FN float cb_tanh(float x) { return tanhf(x); }
