@@ -59,8 +59,8 @@ int	cu_lt_dw(struct cu_lt *l, const struct cu_work *k, float *dw,
 	    float *dbias, const void *dz, const void *x, float *part, int T,
 	    int I, int O);
 
-/* ---- dnn.c: convolutions.  x [P,H,W,C], y [P,OH,OW,O], and as cuDNN wants it
- * w [O,k,k,C] (cu_conv_weights(), cu_conv_gradient()).
+/* ---- dnn.c: convolutions.  x [P,H,W,C], y [P,OH,OW,O], P > 0, and as cuDNN
+ * wants it w [O,k,k,C] (cu_conv_weights(), cu_conv_gradient()).
  *
  * C and O must be multiples of 8, so the caller pads: weights by
  * cu_conv_weights(), activations by cu_channels(), both to cu_pad8(). */
@@ -93,11 +93,11 @@ struct cu_conv_choice {
 };
 
 /* Makes the plan if it is not made yet: for the size of space before a first
- * run, and to find out without running.  With CU_CONV_FWD... as with bias. */
+ * run, and to find out without running. */
 int	cu_dnn_plan(struct cu_dnn *d, struct cu_conv_choice *out,
 	    enum cu_conv_op op, const struct cb_conv *g, int P);
 
-/* y = [relu](conv(x, w) [+ res] + bias); res, bias NULL: none. */
+/* y = [relu](conv(x, w) [+ res] + bias); res NULL: none. */
 int	cu_dnn_fwd(struct cu_dnn *d, const struct cu_work *k, void *y,
 	    const void *x, const void *w, const struct cu_bias *bias,
 	    const void *res, bool relu, const struct cb_conv *g, int P);
