@@ -8,7 +8,8 @@
 #include "task/task.h"
 #include "train/train.h"
 
-static const char *model, *pairs, *engine = "auto", *on_error = "skip";
+static const char *model, *pairs, *on_error = "skip";
+static const char *device = "auto", *precision = "";
 static struct cb_strs texts;
 static int64_t threads, media, top = 5;
 
@@ -25,8 +26,10 @@ static const struct cb_opt options[] = {
 	    "answers listed of each text [5]", 1, 1e6 },
 	{ 'j', "threads", CB_OPT_INT, &threads, "N",
 	    "threads that compute [one a core]", 0, 1024 },
-	{ 0, "device", CB_OPT_STR, &engine, "NAME",
+	{ 0, "device", CB_OPT_STR, &device, "NAME",
 	    "cpu, cuda, ref or auto [auto]", 0, 0 },
+	{ 0, "precision", CB_OPT_STR, &precision, "NAME",
+	    "of cuda: bf16, fp16, tf32 or fp32 [bf16]", 0, 0 },
 	{ 0, "on-error", CB_OPT_STR, &on_error, "WHAT",
 	    "bad media: skip or stop [skip]", 0, 0 },
 	{ 0 }
@@ -92,6 +95,7 @@ int
 main(int argc, char **argv)
 {
 	struct cb_scorer *s;
+	char *engine;
 	int rc;
 
 	if (cb_options(argc, argv, options, "-m run [-t text] ... <stream")
@@ -104,7 +108,10 @@ main(int argc, char **argv)
 		cb_usage("--pairs has the texts already, --text cannot add any");
 	if (pairs != NULL && strcmp(pairs, "-") == 0)
 		cb_usage("--pairs -: the stream comes on standard input");
-	if (cb_scorer_open(&s, model, engine, (int)threads) < 0)
+	engine = cb_strf("%s:%s", device, precision);
+	rc = cb_scorer_open(&s, model, engine, (int)threads);
+	free(engine);
+	if (rc < 0)
 		return cb_complain();
 	rc = run(s);
 	cb_scorer_close(s);

@@ -8,7 +8,7 @@
 #include "task/task.h"
 #include "train/train.h"
 
-static const char *config, *engine = "auto", *run = "run";
+static const char *config, *device = "auto", *precision = "", *run = "run";
 static struct cb_strs sets;
 static int64_t threads, memory_mb = 4096, steps, restore_every;
 static int64_t init_stats = -1, clip_memory;
@@ -23,8 +23,10 @@ static const struct cb_opt options[] = {
 	    "one setting over those of the file", 0, 0 },
 	{ 'j', "threads", CB_OPT_INT, &threads, "N",
 	    "threads that compute [one a core]", 0, 1024 },
-	{ 0, "device", CB_OPT_STR, &engine, "NAME",
+	{ 0, "device", CB_OPT_STR, &device, "NAME",
 	    "cpu, cuda, ref or auto [auto]", 0, 0 },
+	{ 0, "precision", CB_OPT_STR, &precision, "NAME",
+	    "of cuda: bf16, fp16, tf32 or fp32 [bf16]", 0, 0 },
 	{ 0, "memory", CB_OPT_INT, &memory_mb, "MIB",
 	    "activations kept at once, 0: any [4096]", 0, 1e9 },
 	{ 0, "clip-memory", CB_OPT_INT, &clip_memory, "N",
@@ -91,11 +93,13 @@ main(int argc, char **argv)
 {
 	struct cb_run_options o;
 	struct cb_settings s;
+	char *engine;
 	int rc;
 
 	if (cb_options(argc, argv, options, "[-o dir] [-c settings.json] "
 	    "[-s key=value] ... <stream") != argc)
 		cb_usage("%s: the stream comes on standard input", argv[optind]);
+	engine = cb_strf("%s:%s", device, precision);
 	o = (struct cb_run_options){ .run = run, .input = STDIN_FILENO,
 	    .engine = engine,
 	    .threads = (int)threads, .memory = memory_mb << 20,
@@ -105,6 +109,7 @@ main(int argc, char **argv)
 	    .log_every = log_every,
 	    .argc = argc, .argv = argv };
 	if (read_settings(&s) < 0) {
+		free(engine);
 		free(sets.at);
 		return cb_complain();
 	}
@@ -112,6 +117,7 @@ main(int argc, char **argv)
 		o.init_stats = s.init_stats;
 	rc = train(&s, &o);
 	cb_settings_clear(&s);
+	free(engine);
 	free(sets.at);
 	return rc;
 }

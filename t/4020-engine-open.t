@@ -1,6 +1,6 @@
 #!/bin/bash
 # Engines by name.
-. "$(dirname "$0")/lib.sh"; plan 9
+. "$(dirname "$0")/lib.sh"; plan 12
 "$BUILD/t/engine-gradient" nonsense >out 2>err; is $? 1 'an unknown engine'
 like err 'nonsense: no such engine \(auto, cpu, cuda, ref\)' '... is named'
 if "$BUILD/t/engine-gradient" cuda >out 2>err; then
@@ -10,6 +10,14 @@ else
 	is $? 1 'no CUDA engine here'
 	like err 'cuda: cb_cuda.so cannot be loaded: ' '... and why'
 fi
+
+# Precision.
+"$BUILD/t/engine-gradient" cpu:fp32 >out 2>err; is $? 0 'cpu:fp32'
+for e in cpu ref; do
+	"$BUILD/t/engine-gradient" $e:bf16 >out 2>err; s=$?
+	is "$s $(cat err)" "1 cb: $e: computes in fp32 only, not bf16" \
+	    "$e has no other"
+done
 
 # The plug-in by name: one that is not there, one that is no engine.
 CB_CUDA_PLUGIN=$PWD/none.so "$BUILD/t/engine-gradient" cuda >out 2>err

@@ -121,7 +121,7 @@ sync_nothing(struct cb_engine *e)
 }
 
 static struct cb_engine engine = {
-	.sync = sync_nothing, .sumsq = sumsq, .adamw = adamw,
+	.loss_scale = 1, .sync = sync_nothing, .sumsq = sumsq, .adamw = adamw,
 };
 
 /* "decay" of the metadata and so on into settings. */
@@ -330,6 +330,54 @@ clipping(void)
 	ok(m[0] == 3, "and with -1");
 }
 
+/* A gradient that is not finite where the loss is scaled: the step is left out,
+ * and the scale halves; it doubles after many that are. */
+static void
+scaling(void)
+{
+	struct cb_segment s = { 0, 2, 2, 1, 0 };
+	struct cb_segments segs = { &s, 1 };
+	float w[2] = { 0 }, m[2] = { 0 }, v[2] = { 0 }, g[2] = { 24, 32 };
+	double norm, b[2] = { 0, 0 };
+	struct cb_engine e = engine;
+	struct cb_scaling all, back;
+	json_t *kept;
+	int i, rc;
+
+	e.scales = true;
+	e.loss_scale = 8;
+	cb_scaling_init(&all, &e);
+	rc = cb_optim_step(&norm, &e, &segs, w, m, v, g, 1, b, 2.5);
+	ok(rc == 0 && norm == 5 && fabsf(m[0] - 1.5f) < 1e-6f,
+	    "a scaled gradient: norm %g, clipped %g", norm, m[0]);
+	g[0] = INFINITY;
+	rc = cb_optim_step(&norm, &e, &segs, w, m, v, g, 1, b, 2.5);
+	cb_scaling_step(&all, &e, rc > 0);
+	ok(rc == 1 && e.loss_scale == 4 && all.skipped == 1 &&
+	    fabsf(m[0] - 1.5f) < 1e-6f, "overflow: left out, scale %g",
+	    e.loss_scale);
+	for (i = 0; i < CB_SCALING_STEPS; i++) {
+		if (i == 7) {		/* as after a restore point */
+			kept = cb_scaling_json(&all);
+			cb_scaling_init(&back, &e);
+			e.loss_scale = 1;
+			cb_scaling_take(&back, &e, kept);
+			json_decref(kept);
+			all = back;
+		}
+		if (i + 1 == CB_SCALING_STEPS)
+			ok(e.loss_scale == 4, "not before its time");
+		cb_scaling_step(&all, &e, false);
+	}
+	ok(e.loss_scale == 8 && all.skipped == 1, "then scale %g",
+	    e.loss_scale);
+	e.loss_scale = 1;
+	ok(cb_optim_step(&norm, &e, &segs, w, m, v, g, 1, b, 2.5) < 0,
+	    "no scale helps: %s", cb_error());
+	cb_scaling_init(&back, &engine);
+	ok((kept = cb_scaling_json(&back)) == NULL, "nothing kept without");
+}
+
 /* EPOCHS GROUPS BATCH ACCUMULATE [key=value ...]: "steps valid save" */
 static int
 points(int argc, char **argv)
@@ -363,9 +411,10 @@ main(int argc, char **argv)
 		return schedules(argv[2]);
 	if (argc < 3 || strcmp(argv[1], "steps") != 0)
 		return 2;
-	plan(5 * (argc - 2) + 3);
+	plan(5 * (argc - 2) + 9);
 	for (i = 2; i < argc; i++)
 		steps(argv[i]);
 	clipping();
+	scaling();
 	return done();
 }

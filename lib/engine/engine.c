@@ -12,8 +12,6 @@
 
 #include "host.h"
 
-typedef int open_fn(struct cb_engine **out, int threads);
-
 /* ../lib/clipbert/cb_cuda.so seen from the program's own folder: there both
  * after `make install` and under build/. */
 static void *
@@ -38,9 +36,9 @@ plugin(void)
 
 /* The plug-in stays loaded until the program ends: its driver keeps threads. */
 static int
-cuda_open(struct cb_engine **out, int threads)
+cuda_open(struct cb_engine **out, const char *precision)
 {
-	open_fn *open;
+	cb_plugin_open_fn *open;
 	void *so;
 
 	if ((so = plugin()) == NULL)
@@ -50,24 +48,39 @@ cuda_open(struct cb_engine **out, int threads)
 	if (open == NULL)
 		return cb_fail(CB_EFORMAT, "cuda: cb_cuda.so is not an engine: "
 		    "%s", dlerror());
-	return open(out, threads);
+	return open(out, sizeof(**out), precision);
+}
+
+/* ref and cpu. */
+static int
+host_open(struct cb_engine **out, bool ref, const char *precision, int threads)
+{
+	if (*precision != '\0' && strcmp(precision, "fp32") != 0)
+		return cb_fail(CB_EUSAGE, "%s: computes in fp32 only, not %s",
+		    ref ? "ref" : "cpu", precision);
+	return ref ? cb_ref_open(out) : cb_cpu_open(out, threads);
 }
 
 int
 cb_engine_open(struct cb_engine **out, const char *name, int threads)
 {
-	if (strcmp(name, "ref") == 0)
-		return cb_ref_open(out);
-	if (strcmp(name, "cpu") == 0)
-		return cb_cpu_open(out, threads);
-	if (strcmp(name, "cuda") == 0)
-		return cuda_open(out, threads);
-	if (strcmp(name, "auto") != 0)
-		return cb_fail(CB_EUSAGE, "%s: no such engine (auto, cpu, "
-		    "cuda, ref)", name);
-	if (cuda_open(out, threads) == 0)
+	const char *colon = strchrnul(name, ':');
+	const char *precision = *colon == ':' ? colon + 1 : "";
+	char device[8];
+
+	snprintf(device, sizeof(device), "%.*s", (int)(colon - name), name);
+	if (strcmp(device, "ref") == 0)
+		return host_open(out, true, precision, threads);
+	if (strcmp(device, "cpu") == 0)
+		return host_open(out, false, precision, threads);
+	if (strcmp(device, "cuda") == 0)
+		return cuda_open(out, precision);
+	if (strcmp(device, "auto") != 0)
+		return cb_fail(CB_EUSAGE, "%.*s: no such engine (auto, cpu, "
+		    "cuda, ref)", (int)(colon - name), name);
+	if (cuda_open(out, precision) == 0)
 		return 0;
-	return cb_cpu_open(out, threads);
+	return host_open(out, false, precision, threads);
 }
 
 void

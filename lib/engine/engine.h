@@ -89,6 +89,13 @@ struct cb_engine {
 	size_t	 elem_size;	/* bytes of an activation */
 	bool	 on_host;	/* f32 memory is the host's own: after sync() it
 				 * may be read where it is, without get() */
+	/*
+	 * What the gradients that loss() gives, and all that come of them, are
+	 * multiplied by, so that they do not vanish in 16 bits: the caller's to
+	 * change, and to divide by in the end.  1 where `scales` is false.
+	 */
+	float	 loss_scale;
+	bool	 scales;	/* loss_scale is to be adapted: they overflow */
 
 	void	(*free)(struct cb_engine *e);
 
@@ -97,7 +104,8 @@ struct cb_engine {
 	/* Zeroed, 64-byte aligned; NULL: none left (and cb_fail() said so). */
 	void	*(*alloc)(struct cb_engine *e, int64_t bytes);
 	void	(*release)(struct cb_engine *e, void *p);
-	/* Bytes between host and engine memory. */
+	/* Bytes between host and engine memory.  What is put is free again on
+	 * return; get() waits, so what is got is there. */
 	void	(*put)(struct cb_engine *e, void *to, const void *host,
 		    int64_t bytes);
 	void	(*get)(struct cb_engine *e, void *host, const void *from,
@@ -324,9 +332,17 @@ struct cb_engine {
 void	cb_resized(int *rows, int *cols, int h, int w, int S);
 
 /*
- * "cpu", "ref", "cuda", or "auto" (cuda where a GPU answers, else cpu).
+ * name: "cpu", "ref", "cuda", or "auto" (cuda where a GPU answers, else cpu);
+ * then perhaps a colon and the precision of activations: "fp32", and with cuda
+ * "bf16" (its default), "fp16" or "tf32" (f32 whose products are rounded).
  * threads 0: one a core.  The engine is yours to free by e->free(e).
  */
 int	cb_engine_open(struct cb_engine **out, const char *name, int threads);
+
+/* What a plug-in exports as cb_cuda_open.  bytes: sizeof(struct cb_engine), by
+ * which it knows whether both were built from one engine.h; precision: "": its
+ * default. */
+typedef int cb_plugin_open_fn(struct cb_engine **out, size_t bytes,
+	    const char *precision);
 
 #endif

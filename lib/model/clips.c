@@ -97,7 +97,7 @@ clips_run(struct cb_model *m, const struct cb_inputs *in, float share,
 			return -1;
 		e->add(e, elem_at(m, m->last.scores, k * clip), y, n * clip);
 	}
-	e->get(e, loss, last_learn(m, in, labels, share), sizeof(*loss));
+	last_learn(m, in, labels, share);
 	backward_some(m, in, last, n);
 	m->again = true;
 	for (k = 0; k < last; k += most) {
@@ -106,5 +106,6 @@ clips_run(struct cb_model *m, const struct cb_inputs *in, float share,
 			return -1;
 		backward_some(m, in, k, most);
 	}
+	e->get(e, loss, m->last.total, sizeof(*loss));
 	return e->sync(e);
 }

@@ -206,7 +206,7 @@ struct cb_model {
 	/* of the last training run, in the arena: see cb_model_last() */
 	struct last {
 		struct cb_elem *scores, *dscores;
-		float	*each;
+		float	*each, *total;		/* the loss */
 		int64_t	 neach;
 		int	 K, N;
 	} last;
@@ -254,7 +254,7 @@ struct cb_elem *model_forward(struct cb_model *m, const struct cb_inputs *in);
 int	model_rows(const struct cb_model *m, int N);
 /* Memory for m->last and its scores [K*N,C]; then their loss and gradient. */
 void	last_make(struct cb_model *m, const struct cb_inputs *in);
-float	*last_learn(struct cb_model *m, const struct cb_inputs *in,
+void	last_learn(struct cb_model *m, const struct cb_inputs *in,
 	    const void *labels, float share);
 /* The labels in the arena. */
 void	*put_labels(struct cb_model *m, const struct cb_inputs *in);

@@ -322,22 +322,20 @@ last_make(struct cb_model *m, const struct cb_inputs *in)
 	l->N = model_rows(m, in->N);
 	l->neach = loss_items(m, in);
 	l->each = take_f32(m, l->neach);
+	l->total = take_f32(m, 1);
 	l->dscores = take(m, (int64_t)l->K * l->N * m->c.labels);
 }
 
-/* The loss is in engine memory. */
-float *
+void
 last_learn(struct cb_model *m, const struct cb_inputs *in, const void *labels,
     float share)
 {
 	struct cb_loss l = { .kind = m->c.loss, .agg = m->c.agg,
 	    .K = m->last.K, .N = m->last.N, .C = m->c.labels,
 	    .margin = m->c.margin, .group = in->N / in->B, .share = share };
-	float *total = take_f32(m, 1);
 
-	m->e->loss(m->e, total, m->last.each, m->last.dscores, m->last.scores,
-	    labels, &l);
-	return total;
+	m->e->loss(m->e, m->last.total, m->last.each, m->last.dscores,
+	    m->last.scores, labels, &l);
 }
 
 /* Forward and backward of a part that makes up `share` of the batch. */
@@ -360,13 +358,13 @@ run_part(struct cb_model *m, const struct cb_inputs *in, float share,
 		return -1;
 	m->last.scores = model_forward(m, in);
 	last_make(m, in);
-	e->get(e, loss, last_learn(m, in, put_labels(m, in), share),
-	    sizeof(*loss));
+	last_learn(m, in, put_labels(m, in), share);
 	if (head->tokens != NULL)
 		dlast = head->tokens(m, in, share, &tokens);
 	d = head->backward(m, m->last.dscores, in->K, in->N);
 	d = bert_backward(m, d, dlast, in->F);
 	cnn_backward(m, d);
+	e->get(e, loss, m->last.total, sizeof(*loss));
 	rc = e->sync(e);
 	*loss += tokens;
 	if (rc == 0 && head->count != NULL)
@@ -448,6 +446,7 @@ cb_model_last(struct cb_model *m, float *each, float *scores,
 	int64_t n = (int64_t)m->last.N * m->c.labels;
 	struct cb_engine *e = m->e;
 	float *pooled;
+	int64_t i;
 
 	if (each != NULL)
 		e->get(e, each, m->last.each, m->last.neach * sizeof(*each));
@@ -461,6 +460,8 @@ cb_model_last(struct cb_model *m, float *each, float *scores,
 		e->get_elem(e, clip_scores, m->last.scores, m->last.K * n);
 	if (dclip != NULL)
 		e->get_elem(e, dclip, m->last.dscores, m->last.K * n);
+	for (i = 0; dclip != NULL && i < m->last.K * n; i++)
+		dclip[i] /= e->loss_scale;
 	e->sync(e);
 }
 

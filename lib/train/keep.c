@@ -46,6 +46,22 @@ keep_alloc(struct trainer *t)
 	return 0;
 }
 
+/* What else a run goes on with; NULL: nothing. */
+static json_t *
+state_of(const struct trainer *t)
+{
+	json_t *state = json_object(), *scaling = cb_scaling_json(&t->scaling);
+
+	if (json_array_size(t->validations) > 0)
+		json_object_set(state, "validations", t->validations);
+	if (scaling != NULL)
+		json_object_set_new(state, "scaling", scaling);
+	if (json_object_size(state) > 0)
+		return state;
+	json_decref(state);
+	return NULL;
+}
+
 int
 keep_point(struct trainer *t)
 {
@@ -59,9 +75,7 @@ keep_point(struct trainer *t)
 		t->e->get(t->e, t->point.m, t->moment, n);
 		t->e->get(t->e, t->point.v, t->variance, n);
 	}
-	if (json_array_size(t->validations) > 0)
-		t->point.state = json_pack("{s:O}", "validations",
-		    t->validations);
+	t->point.state = state_of(t);
 	rc = t->e->sync(t->e) < 0 || cb_log_sync(t->log) < 0 ||
 	    cb_restore_save(t->o->run, &t->point) < 0 ? -1 : 0;
 	json_decref(t->point.state);
@@ -94,6 +108,8 @@ keep_restore(struct trainer *t)
 		t->validations = json_incref(json_object_get(t->point.state,
 		    "validations"));
 	}
+	cb_scaling_take(&t->scaling, t->e, json_object_get(t->point.state,
+	    "scaling"));
 	json_decref(t->point.state);
 	t->point.state = NULL;
 	t->point.identity = t->identity;

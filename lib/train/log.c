@@ -151,6 +151,8 @@ write_due(struct cb_log *l, const struct cb_step *s, double now)
 	if (l->tally.texts > 0)
 		put_tally(line, &l->tally);
 	json_object_set_new(line, "grad_norm", real(s->grad_norm));
+	if (s->loss_scale > 1)
+		json_object_set_new(line, "loss_scale", real(s->loss_scale));
 	json_object_set_new(line, "lr", lr);
 	json_object_set_new(line, "examples", json_integer(l->examples));
 	json_object_set_new(line, "examples_per_s",

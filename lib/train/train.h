@@ -87,12 +87,37 @@ void	cb_segments_rate(struct cb_segments *g, const struct cb_settings *s,
 /*
  * One step over the segments: total norm of the gradient g in double, clipping
  * by max_norm (-1: none), AdamW.  t: the count of this update, from 1.  w, m, v
- * and g are arenas in engine memory.  *norm: before clipping.  A norm that is
- * not finite is an error and changes nothing.
+ * and g are arenas in engine memory; g is the gradient times e->loss_scale.
+ * *norm: before clipping.  A norm that is not finite changes nothing: it is an
+ * error, or 1 where a smaller loss_scale may help.
  */
 int	cb_optim_step(double *norm, struct cb_engine *e,
 	    const struct cb_segments *segs, float *w, float *m, float *v,
 	    const float *g, int64_t t, const double betas[2], double max_norm);
+
+/*
+ * The scale of the loss over a run, where the engine says that it `scales`: it
+ * is halved after a step whose gradients overflow, which is skipped, and doubled
+ * after CB_SCALING_STEPS that did not.  As PyTorch's GradScaler; Micikevicius et
+ * al., arXiv:1710.03740.
+ */
+#define CB_SCALING_STEPS 2000
+#define CB_SCALING_MAX 0x1p24f
+
+struct cb_scaling {
+	float	 scale;
+	int64_t	 good;			/* steps since it changed */
+	int64_t	 skipped;		/* steps without an update */
+};
+void	cb_scaling_init(struct cb_scaling *s, const struct cb_engine *e);
+/* After each step. */
+void	cb_scaling_step(struct cb_scaling *s, struct cb_engine *e,
+	    bool skipped);
+/* For a restore point, which any engine may go on from; NULL: nothing to keep;
+ * and back, NULL: nothing was kept. */
+json_t	*cb_scaling_json(const struct cb_scaling *s);
+void	cb_scaling_take(struct cb_scaling *s, struct cb_engine *e,
+	    const json_t *v);
 
 /* ---- restore points: restore.c ------------------------------------------ */
 
@@ -135,6 +160,7 @@ struct cb_step {
 	int64_t	 step, epoch;
 	double	 loss, grad_norm;
 	double	 lr[CB_GROUPS];
+	double	 loss_scale;	/* logged above 1 */
 	int64_t	 examples;	/* text rows of this step */
 	double	 data_s;	/* seconds spent waiting for the stream */
 	double	 compute_s;	/* and computing */
@@ -316,7 +342,7 @@ int	cb_batch_fits(const struct cb_batch *b, int options);
 struct cb_run_options {
 	const char *run;	/* directory */
 	int	 input;		/* what the feed reads */
-	const char *engine;	/* of cb_engine_open() */
+	const char *engine;	/* of cb_engine_open(), precision included */
 	int	 threads;	/* 0: one a core */
 	int64_t	 memory;	/* of cb_model_memory(), bytes; 0: any */
 	int	 clip_memory;	/* of cb_model_clip_memory(); 0: all */

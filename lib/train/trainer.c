@@ -129,13 +129,18 @@ finish_step(struct trainer *t, double began)
 {
 	const struct cb_settings *s = t->s;
 	int64_t n = ++t->point.step;
+	int rc;
 
 	cb_segments_rate(&t->segs, s, n, t->total, t->step.epoch);
 	cb_group_rates(t->step.lr, s, n, t->total, t->step.epoch);
-	if (cb_optim_step(&t->step.grad_norm, t->e, &t->segs,
+	t->step.loss_scale = (double)t->e->loss_scale;
+	rc = cb_optim_step(&t->step.grad_norm, t->e, &t->segs,
 	    cb_model_weights(t->m), t->moment, t->variance,
-	    cb_model_grads(t->m), n, s->betas, s->grad_norm) < 0)
+	    cb_model_grads(t->m), n - t->scaling.skipped, s->betas,
+	    s->grad_norm);
+	if (rc < 0)
 		return cb_fail_at("step %lld", (long long)n);
+	cb_scaling_step(&t->scaling, t->e, rc > 0);
 	cb_model_pack(t->m, false);
 	t->point.batches = t->batches;
 	t->step.step = n;
@@ -231,6 +236,7 @@ open_model(struct trainer *t)
 	h = cb_model_grid(&c);
 	if ((t->cells = calloc((size_t)(h * h), sizeof(*t->cells))) == NULL)
 		return cb_fail(CB_ENOMEM, "cells");
+	cb_scaling_init(&t->scaling, t->e);
 	cb_model_memory(t->m, t->o->memory);
 	cb_model_clip_memory(t->m, t->o->clip_memory);
 	if (t->o->validate != NULL &&

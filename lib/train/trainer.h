@@ -22,6 +22,7 @@ struct trainer {
 	struct cb_checkpoint about;	/* what the checkpoints will say */
 	json_t	*identity;
 	float	*moment, *variance;	/* engine */
+	struct cb_scaling scaling;
 	struct cb_restore point;	/* with the host arenas */
 	int64_t	 total, saved;		/* steps; the last that was saved */
 	struct cb_scorer *scorer;	/* NULL: no validation */

@@ -172,6 +172,7 @@ cpu_free(struct cb_engine *e)
 
 static const struct cb_engine table = {
 	.name = "cpu", .elem_size = sizeof(float), .on_host = true,
+	.loss_scale = 1,
 	.free = cpu_free, .alloc = cpu_alloc, .release = host_release,
 	.put = host_put, .get = host_put, .put_elem = host_put_elem,
 	.get_elem = host_get_elem, .zero = host_zero, .sync = cpu_sync,

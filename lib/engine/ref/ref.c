@@ -28,6 +28,7 @@ ref_sync(struct cb_engine *e)
 
 static const struct cb_engine table = {
 	.name = "ref", .elem_size = sizeof(float), .on_host = true,
+	.loss_scale = 1,
 	.free = ref_free, .alloc = ref_alloc, .release = host_release,
 	.put = host_put, .get = host_put, .put_elem = host_put_elem,
 	.get_elem = host_get_elem, .zero = host_zero, .sync = ref_sync,
