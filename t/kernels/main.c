@@ -12,10 +12,10 @@
 #include "engine/host.h"
 #include "kern.h"
 
-extern const struct kern_group kern_point;
+extern const struct kern_group kern_cast, kern_point, kern_columns;
 
 static const struct kern_group *const groups[] = {
-	&kern_point,
+	&kern_cast, &kern_point, &kern_columns,
 };
 
 static const char *const type_names[] = { "f32", "bf16", "f16" };
