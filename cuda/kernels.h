@@ -156,25 +156,28 @@ int	cu_attention_bwd(cudaStream_t s, enum cu_type t, void *dqkv,
 int	cu_pool_scores(cudaStream_t s, enum cu_type t, float *out,
 	    const void *clip, enum cb_agg agg, int K, int N, int C);
 /* Besides, dclip is multiplied by *scale (device; NULL: 1), the loss scale of
- * f16. part: f32 [N,C] */
+ * f16; total and each are not. */
 int	cu_loss(cudaStream_t s, enum cu_type t, float *total, float *each,
 	    void *dclip, const void *clip, const void *labels,
-	    const struct cb_loss *l, const float *scale, float *part);
+	    const struct cb_loss *l, const float *scale);
 
 /* ---- adamw.cu: many segments of one vector at once */
 
+/* Elements at .. at+n-1 of the vectors, which share a rate and a decay. */
 struct cu_segment {
 	int64_t	 at, n;
 	float	 lr, wd;
 };
 
-/* part: double [CU_PARTS]; *out: double, the sum of squares of the segments'
- * gradients, whatever their order */
+/* *out: double, the sum of squares of g [n]; part: double [CU_PARTS].  g may be
+ * an offset into a parameter. */
 int	cu_sumsq(cudaStream_t s, double *out, const float *g, int64_t n,
 	    double *part);
-/* segments [count]: device */
+/* w m v g: whole vectors, of `end` elements at least.  segments [count]:
+ * device, in ascending order and apart from each other, the last of which ends
+ * at `end`.  fix, grad_scale and the rest as struct cb_adamw. */
 int	cu_adamw(cudaStream_t s, float *w, float *m, float *v, const float *g,
-	    const struct cu_segment *segments, int count, int64_t longest,
+	    const struct cu_segment *segments, int count, int64_t end,
 	    float b1, float b2, float eps, float fix, float grad_scale);
 
 #ifdef __cplusplus
