@@ -70,7 +70,9 @@ CUDA_OBJ := $(patsubst %,$(B)/%.o,$(wildcard cuda/*.cu cuda/*.c))
 # The same sources on the simulated device, in three builds of their own (so
 # not under SAN=): t/cudasim/device.h.
 CXX = g++
-SIM_SRC := $(filter-out %/faults.cpp,$(wildcard t/cudasim/*.cpp \
+SIM_TEST = t/cudasim/faults.cpp t/cudasim/isa.cpp t/cudasim/faults.cu \
+	t/cudasim/isa.cu
+SIM_SRC := $(filter-out $(SIM_TEST),$(wildcard t/cudasim/*.cpp \
 	t/standin/*.cpp))
 SIM_ENGINE := $(wildcard cuda/*.cu cuda/*.c)
 SIM_FLAGS = -std=c++17 -g -Wall -Wextra -Wno-unknown-pragmas -fPIC -DCB_SIM \
@@ -81,8 +83,15 @@ SIM_asan = -O1 -fsanitize=address,undefined -fno-sanitize-recover=all
 SIM_race = -O1 -DCBSIM_RACE
 # Kernels of the race build call __tsan_...(), which are the simulator's own.
 SIM_race_cu = -fsanitize=thread --param tsan-instrument-func-entry-exit=0
+# The PTX of nvcc executed: a libcudart.so.13 of ours for programs that are
+# linked as ever.  Two versions of the kernels: nvcc has a compiler of its own
+# for what is older than compute_100.
+PTX_SRC := $(SIM_SRC) $(wildcard t/ptxsim/*.cpp)
+PTX_LIB = $(B)/ptxsim/libcudart.so.13
 SIM_ALL = $(if $(SAN),,$(if $(HAVE_CUDA),$(B)/t/cudasim/faults.cu.o \
-	$(SIM_BUILDS:%=$(B)/cudasim/%/faults) \
+	$(SIM_BUILDS:%=$(B)/cudasim/%/faults) $(B)/ptxsim/faults-80 \
+	$(B)/ptxsim/faults-100 $(B)/ptxsim/kernels-80 \
+	$(B)/ptxsim/kernels-100 \
 	$(SIM_BUILDS:%=$(B)/cudasim/%/kernels) \
 	$(SIM_BUILDS:%=$(B)/cudasim/%/cb_cuda.so)))
 TESTS ?= $(sort $(wildcard t/*.t))
@@ -175,7 +184,7 @@ $(B)/cudasim/$1/cb_cuda.so: $(patsubst %,$(B)/cudasim/$1/%.o,$(SIM_SRC) \
 	$$(call say,LD,$$@)
 	$$Q$(CXX) -shared $(SIM_$1) -o $$@ $$^ -Wl,-z,now -lm
 $(B)/cudasim/$1/faults: $(patsubst %,$(B)/cudasim/$1/%.o,$(SIM_SRC) \
-    t/cudasim/faults.cpp t/cudasim/faults.cu) $(B)/libcb.a
+    $(SIM_TEST)) $(B)/libcb.a
 	$$(call say,LD,$$@)
 	$$Q$(CXX) $(SIM_$1) -o $$@ $$^ -lm
 $(B)/cudasim/$1/kernels: $(patsubst %,$(B)/cudasim/$1/%.o,$(SIM_SRC) \
@@ -184,6 +193,41 @@ $(B)/cudasim/$1/kernels: $(patsubst %,$(B)/cudasim/$1/%.o,$(SIM_SRC) \
 	$$Q$(CXX) $(SIM_$1) -o $$@ $$^ $(LDLIBS)
 endef
 $(foreach b,$(SIM_BUILDS),$(eval $(call sim_rules,$b)))
+
+$(B)/ptxsim/%.cpp.o: %.cpp
+	@mkdir -p $(@D)
+	$(call say,PTXSIM,$<)
+	$Q$(CXX) $(filter-out -fvisibility=hidden,$(SIM_FLAGS)) -O2 \
+	    -march=$(ARCH) -ffp-contract=off -c -o $@ $<
+$(PTX_LIB): $(patsubst %,$(B)/ptxsim/%.o,$(PTX_SRC)) t/ptxsim/versions
+	$(call say,LD,$@)
+	$Q$(CXX) -shared -o $@ $(filter %.o,$^) -Wl,-soname,libcudart.so.13 \
+	    -Wl,--version-script,t/ptxsim/versions -lm
+$(B)/ptxsim/80/%.cu.o: %.cu
+	@mkdir -p $(@D)
+	$(call say,NVCC 80,$<)
+	$Q$(NVCC) $(NVCCFLAGS) -arch=compute_80 -MMD -MP -MF $(@:.o=.d) \
+	    -c -o $@ $<
+$(B)/ptxsim/100/%.cu.o: $(B)/%.cu.o
+	@mkdir -p $(@D) && ln -f $< $@
+$(B)/ptxsim/faults-%: $(B)/ptxsim/%/t/cudasim/faults.cu.o \
+    $(B)/ptxsim/%/t/cudasim/isa.cu.o $(B)/ptxsim/t/cudasim/faults.cpp.o \
+    $(B)/ptxsim/t/cudasim/isa.cpp.o $(B)/libcb.a $(PTX_LIB)
+	$(call say,LD,$@)
+	$Q$(CXX) -o $@ $^ -lm
+
+$(B)/ptxsim/t/kernels/%.c.o: t/kernels/%.c
+	@mkdir -p $(@D)
+	$(call say,CC,$<)
+	$Q$(CC) $(CFLAGS) $(PKG_CFLAGS) -isystem $(CUDA)/include -MMD -MP \
+	    -c -o $@ $<
+$(B)/ptxsim/kernels-%: $(patsubst %,$(B)/ptxsim/%.o,$(wildcard \
+    t/kernels/*.c)) $(B)/libcb.a $(PTX_LIB)
+	$(call say,LD,$@)
+	$Q$(CXX) -o $@ $(filter %.c.o,$^) $(filter %.cu.o,$^) $(B)/libcb.a \
+	    $(PTX_LIB) $(LDLIBS)
+$(B)/ptxsim/kernels-80: $(patsubst %,$(B)/ptxsim/80/%.o,$(wildcard cuda/*.cu))
+$(B)/ptxsim/kernels-100: $(patsubst %,$(B)/ptxsim/100/%.o,$(wildcard cuda/*.cu))
 
 # Installs what is missing and says what; does nothing when all is there.
 deps:
@@ -252,4 +296,5 @@ clean:
 
 -include $(LIB_OBJ:.o=.d) $(wildcard $(B)/filters/*.d $(B)/t/*.d \
     $(B)/t/*/*.d $(B)/cuda/*.d $(B)/cudasim/*/*/*.d \
-    $(B)/cudasim/*/*/*/*.d)
+    $(B)/cudasim/*/*/*/*.d \
+    $(B)/ptxsim/*/*/*.d $(B)/ptxsim/*/*/*/*.d)

@@ -486,23 +486,23 @@ run_block(uint3 at)
 
 /* Blocks in order, or in an order that visits each once. */
 void
-run(Launch &l)
+Launch::run(void)
 {
-	uint64_t n = (uint64_t)l.grid.x * l.grid.y * l.grid.z, i, k, step = 1;
+	uint64_t n = (uint64_t)grid.x * grid.y * grid.z, i, k, step = 1;
 
-	now = &l;
-	block_size = l.block;
-	grid_size = l.grid;
-	dynamic_bytes = l.shared;
-	workers.resize(l.block.x * l.block.y * l.block.z);
+	now = this;
+	block_size = block;
+	grid_size = grid;
+	dynamic_bytes = shared;
+	workers.resize(block.x * block.y * block.z);
 	warps.resize(workers.size() / 32);
 	fiber_enter();
 	if (shuffled() && n % 7919 != 0)
 		step = 7919;
 	for (i = 0; i < n; i++) {
 		k = i * step % n;
-		run_block({ (unsigned)(k % l.grid.x), (unsigned)(k / l.grid.x %
-		    l.grid.y), (unsigned)(k / l.grid.x / l.grid.y) });
+		run_block({ (unsigned)(k % grid.x), (unsigned)(k / grid.x %
+		    grid.y), (unsigned)(k / grid.x / grid.y) });
 	}
 	now = NULL;
 }

@@ -98,10 +98,6 @@ struct Clock { enum { N = 24 }; uint32_t at[N]; };
  * clock holds. */
 void	op_begin(const Clock &c, int slot);
 
-/* ---- blocks */
-
-void	run(Launch &l);
-
 /* ---- collectives */
 
 void	compute(Collective kind, unsigned char (*in)[64],
@@ -132,7 +128,6 @@ bool	break_captures(const char *call);
 int	dynamic_max(const void *kernel);
 /* Keeps e for cudaGetLastError(); is e. */
 cudaError_t last_error(cudaError_t e);
-cudaError_t take_last_error(void);
 
 /* Whether this call of a library function is to be refused (CBSIM_FAIL). */
 bool	refuse(const char *name);

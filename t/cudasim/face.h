@@ -54,6 +54,7 @@ struct Launch {
 	virtual ~Launch() {}
 	virtual void call(void) = 0;	/* as one thread */
 	virtual void check(void) = 0;	/* that pointers are of the device */
+	virtual void run(void);		/* all of it: block.cpp */
 };
 cudaError_t launch(Launch *l, cudaStream_t stream);	/* handed over */
 /* Whether an argument may go to a device; says which if not. */
@@ -125,8 +126,8 @@ uint16_t round_f16(float f);
 	    sizeof(T) * (a) * (b))
 #define CB_SHARED_DYN(T, x) T *const x = (T *)cbsim::shared_dyn()
 #define CB_LAUNCH(k, grid, block, shared, stream, ...) \
-	cbsim::launch_of(#k, k, dim3(grid), dim3(block), (shared), (stream), \
-	    __VA_ARGS__)
+	(cbsim::launch_of(#k, k, dim3(grid), dim3(block), (shared), (stream), \
+	    __VA_ARGS__), cudaGetLastError())
 #define CB_SHARED_MAX(k, n) cbsim::shared_max(k, (int)(n))
 
 #define threadIdx (cbsim::cur->at)

@@ -5,15 +5,10 @@
  * ends with 0 where the numbers are right, with 3 where they are wrong.
  */
 #include <math.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
-#include <vector>
-
-#include <cuda_runtime_api.h>
 
 #include "types.h"
+
+#include "case.h"
 
 extern "C" {
 struct cb_rng { uint64_t seed; uint32_t purpose, epoch, seq; };
@@ -29,46 +24,6 @@ cudaError_t launch_scale(float *, const float *, float, cudaStream_t);
 cudaError_t launch_draws(uint32_t *, float *, cb_mask, int, cudaStream_t);
 cudaError_t launch_tile(bool, float *, const void *, const void *,
     cudaStream_t);
-
-static void
-must(cudaError_t e)
-{
-	if (e != cudaSuccess) {
-		fprintf(stderr, "faults: %s\n", cudaGetErrorName(e));
-		exit(1);
-	}
-}
-
-template <class T> static T *
-device(const std::vector<T> &v)
-{
-	void *p;
-
-	must(cudaMalloc(&p, v.size() * sizeof(T)));
-	must(cudaMemcpyAsync(p, v.data(), v.size() * sizeof(T),
-	    cudaMemcpyHostToDevice, NULL));
-	return (T *)p;
-}
-
-template <class T> static T *
-empty(size_t n)
-{
-	void *p;
-
-	must(cudaMalloc(&p, n * sizeof(T)));
-	return (T *)p;
-}
-
-template <class T> static std::vector<T>
-host(const T *p, size_t n)
-{
-	std::vector<T> v(n);
-
-	must(cudaMemcpyAsync(v.data(), p, n * sizeof(T),
-	    cudaMemcpyDeviceToHost, NULL));
-	must(cudaStreamSynchronize(NULL));
-	return v;
-}
 
 static std::vector<float>
 ramp(size_t n)
@@ -396,7 +351,8 @@ static const struct { const char *name; bool (*run)(int); } cases[] = {
 	{ "pinned", pinned_case }, { "argument", argument_case },
 	{ "copy", copy_case }, { "graph", graph_case },
 	{ "capture", capture_case }, { "draws", draws_case },
-	{ "tile", tile_case }, { "shapes", shapes_case },
+	{ "tile", tile_case }, { "fragments", fragments_case },
+	{ "matrices", matrices_case }, { "shapes", shapes_case },
 };
 
 /* `faults all`, or `faults NAME BUG`. */

@@ -195,21 +195,18 @@ launch(Launch *l, cudaStream_t s)
 	Lock lock;
 
 	if (refuse("cudaLaunchKernel"))
-		return cudaErrorLaunchFailure;
+		return last_error(cudaErrorLaunchFailure);
 	if (n < 1 || n > 1024 || l->block.z > 64 || l->grid.x == 0 ||
 	    l->grid.y == 0 || l->grid.z == 0 || l->grid.x > 0x7fffffff ||
 	    l->grid.y > 65535 || l->grid.z > 65535)
-		return cudaErrorInvalidConfiguration;
+		return last_error(cudaErrorInvalidConfiguration);
 	if (l->shared > (size_t)dynamic_max(l->kernel))
-		return cudaErrorInvalidValue;
+		return last_error(cudaErrorInvalidValue);
 	if (n % 32 != 0) {
 		set_running(l->name);
 		fault("a block of %lu threads, no multiple of 32", n);
 	}
-	enqueue(s, l->name, [own] { own->check(); run(*own); });
-	/* as cudaGetLastError() behind a launch, which may tell of a call long
-	 * before */
-	return take_last_error();
+	return enqueue(s, l->name, [own] { own->check(); own->run(); });
 }
 
 /* ---- refusals and counts */

@@ -35,15 +35,6 @@ last_error(cudaError_t e)
 	return last = e;
 }
 
-cudaError_t
-take_last_error(void)
-{
-	cudaError_t e = last;
-
-	last = cudaSuccess;
-	return e;
-}
-
 } /* namespace cbsim */
 
 static bool
@@ -286,7 +277,10 @@ cudaPeekAtLastError(void)
 cudaError_t
 cudaGetLastError(void)
 {
-	return take_last_error();
+	cudaError_t e = last;
+
+	last = cudaSuccess;
+	return e;
 }
 
 const char *

@@ -1,0 +1,176 @@
+/*
+ * Counts of what was carried out, and of how well memory was used.  To the file
+ * that PTXSIM_COUNT names goes a line for each kernel:
+ *
+ *	NAME launches=2 blocks=8 threads=2048 ins=96 lanes=3072 flops=4096
+ *	    read=8192/8192 written=1024/512 shared=40/32
+ *
+ *	ins	instructions of warps; lanes: of threads
+ *	flops	operations on floating point numbers, an mma being 4096
+ *	read	bytes of global memory in whole sectors of 32, asked for by warps
+ *		(what caches keep is in it as often as it is asked for) / bytes
+ *		in the fewest sectors that hold as much
+ *	written	likewise
+ *	shared	passes through the 32 banks of shared memory / the fewest
+ *
+ * and below it, begun by a tab, each instruction that needs more than the
+ * fewest: its line, how often, lanes a time, units / fewest a time, the text.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include <algorithm>
+
+#include "ptx.h"
+
+namespace ptx {
+
+static const char *path;
+static std::vector<Module *> modules;
+
+bool
+counting(void)
+{
+	static const bool on = (path = getenv("PTXSIM_COUNT")) != NULL &&
+	    *path != '\0';
+
+	return on;
+}
+
+void
+count(const Ins &i, uint32_t lanes)
+{
+	i.times++;
+	i.lanes += __builtin_popcount(lanes);
+}
+
+static int
+distinct(uint64_t *v, int n)
+{
+	std::sort(v, v + n);
+	return (int)(std::unique(v, v + n) - v);
+}
+
+static void
+count_global(const Ins &i, const uint64_t *address, uint32_t lanes, int bytes)
+{
+	uint64_t sector[64], chunk[32];
+	int n = 0, m = 0;
+
+	EACH(lanes, l) {
+		sector[n++] = address[l] / 32;
+		if (bytes > 32 - (int)(address[l] % 32))
+			sector[n++] = address[l] / 32 + 1;
+		chunk[m++] = address[l];
+	}
+	i.units += distinct(sector, n);
+	i.ideal += (distinct(chunk, m) * bytes + 31) / 32;
+}
+
+/*
+ * 4 bytes and less go for all lanes at once, 8 for half of them, 16 for a
+ * quarter; a bank gives one word of 4 bytes a pass, to all who want it.
+ */
+static void
+count_shared(const Ins &i, const uint64_t *address, uint32_t lanes, int bytes)
+{
+	const int words = bytes < 4 ? 1 : bytes / 4, group = 32 / words;
+
+	for (int first = 0; first < 32; first += group) {
+		std::vector<uint64_t> bank[32];
+		size_t most = 0;
+
+		for (int l = first; l < first + group; l++)
+			for (int k = 0; k < words && lanes >> l & 1; k++) {
+				uint64_t word = address[l] / 4 + (uint64_t)k;
+				auto &b = bank[word % 32];
+
+				if (std::find(b.begin(), b.end(), word) ==
+				    b.end())
+					b.push_back(word);
+			}
+		for (const auto &b : bank)
+			most = std::max(most, b.size());
+		i.units += (double)most;
+		i.ideal += most > 0;
+	}
+}
+
+void
+count_access(const Ins &i, Space space, const uint64_t *address,
+    uint32_t lanes, int bytes)
+{
+	if (lanes == 0)
+		return;
+	if (space == GENERIC)
+		space = (Space)(address[__builtin_ctz(lanes)] / window);
+	if (space == GLOBAL || space == GENERIC)
+		count_global(i, address, lanes, bytes);
+	else if (space == SHARED)
+		count_shared(i, address, lanes, bytes);
+}
+
+/* ---- the file */
+
+static bool
+is_shared(const Ins &i)
+{
+	return i.space == SHARED || i.text.find(".shared.b16") !=
+	    std::string::npos;
+}
+
+static void
+report(FILE *f, const Kernel &k)
+{
+	double ins = 0, lanes = 0, flops = 0;
+	double units[3] = { 0 }, ideal[3] = { 0 };
+
+	for (const Ins &i : k.code) {
+		const int kind = is_shared(i) ? 2 : i.stores;
+
+		ins += i.times;
+		lanes += i.lanes;
+		flops += i.flops * i.lanes;
+		units[kind] += i.units;
+		ideal[kind] += i.ideal;
+	}
+	fprintf(f, "%s launches=%.0f blocks=%.0f threads=%.0f ins=%.0f "
+	    "lanes=%.0f flops=%.0f read=%.0f/%.0f written=%.0f/%.0f "
+	    "shared=%.0f/%.0f\n", k.name.c_str(), k.launches, k.blocks,
+	    k.threads, ins, lanes, flops, 32 * units[0], 32 * ideal[0],
+	    32 * units[1], 32 * ideal[1], units[2], ideal[2]);
+	for (const Ins &i : k.code)
+		if (i.units > i.ideal)
+			fprintf(f, "\t%d: %.0f times, %.1f lanes, %.2f/%.2f: "
+			    "%s\n", i.line, i.times, i.lanes / i.times,
+			    i.units / i.times, i.ideal / i.times,
+			    i.text.c_str());
+}
+
+static void
+write_all(void)
+{
+	FILE *f = fopen(path, "w");
+
+	if (f == NULL) {
+		fprintf(stderr, "ptxsim: %s: cannot be written\n", path);
+		return;
+	}
+	for (const Module *m : modules)
+		for (const auto &k : *m)
+			if (k.second->launches > 0)
+				report(f, *k.second);
+	fclose(f);
+}
+
+void
+count_at_exit(Module &m)
+{
+	if (!counting())
+		return;
+	if (modules.empty())
+		atexit(write_all);
+	modules.push_back(&m);
+}
+
+} /* namespace ptx */
