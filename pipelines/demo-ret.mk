@@ -23,17 +23,26 @@ FRAMES := $(call get,num_frm,1)
 FPS := $(call get,fps,1)
 
 .DEFAULT_GOAL := all
-.PHONY: all help
+.PHONY: all compare help
+define SHOW
+jq -r '"\(.texts) captions, \(.media) held-out videos; chance \(
+    1000 / .media | round / 10) %", (to_entries[] |
+    select(.key == "text2video" or .key == "video2text") |
+    "\(.key)  R@1 \(.value.r1)  R@5 \(.value.r5)  R@10 \(
+    .value.r10)  MedR \(.value.medianR)  MeanR \(.value.meanR)")'
+endef
 all: $(OUT)/metrics.json
-	@jq -r '"\(.texts) captions, \(.media) held-out videos; chance \(
-	    1000 / .media | round / 10) %", (to_entries[] |
-	    select(.key == "text2video" or .key == "video2text") |
-	    "\(.key)  R@1 \(.value.r1)  R@5 \(.value.r5)  R@10 \(
-	    .value.r10)  MedR \(.value.medianR)  MeanR \(.value.meanR)")' $<
+	@$(SHOW) $<
+
+compare: $(OUT)/alone/metrics.json $(OUT)/metrics.json
+	@echo 'without pretraining, as many steps'
+	$(SHOW) $<
+	echo 'with pretraining'
+	$(SHOW) $(word 2,$^)
 
 help:
 	@echo 'make -f pipelines/demo-ret.mk [OUT=dir] [CONFIG=file.json] [VIDEOS=n]'
-	@echo '    [HELD_OUT=n] [NEGATIVES=n] [PRE_EPOCHS=n] [TRAIN_FLAGS=...]'
+	@echo '    [HELD_OUT=n] [NEGATIVES=n] [PRE_EPOCHS=n] [TRAIN_FLAGS=...] [compare]'
 	@echo
 	@echo 'Makes VIDEOS short videos with a caption each, pretrains the small model of'
 	@echo 'CONFIG on the captions as demo-pretrain.mk does, trains it to put the right'
@@ -43,6 +52,8 @@ help:
 	@echo 'No shape of a held-out video has its colour, place and background together'
 	@echo 'in any video of the training set.  Their captions differ in more than how'
 	@echo 'things move, which single pictures do not show.'
+	@echo
+	@echo 'compare also trains a fresh model, for as many steps, in OUT/alone.'
 	@echo
 	@echo 'OUT receives data/ captions/ run/ scores.jsonl metrics.json'
 	@echo 'Killed, the same command goes on where it was.'
@@ -61,14 +72,19 @@ $(DATA)/held-out.jsonl: $(DATA)/train.jsonl
 	    {caption, clip_name}' $(DATA)/captions-val.jsonl >$@
 
 PRE := $(OUT)/captions
-$(PRE)/pre.trained: $(DATA)/train.jsonl $(CONFIG)
+$(PRE)/pre.trained: $(CONFIG)
+$(PRE)/pre.trained $(PRE)/vocab.txt: $(DATA)/train.jsonl
 	$(MAKE) -f $(HERE)/pipelines/demo-pretrain.mk OUT=$(PRE) DATA=$(DATA) \
 	    CONFIG=$(CONFIG) PRE_EPOCHS=$(PRE_EPOCHS) $@
 
 # The checkpoints' names carry their step; this file says that training ended.
 # What was pretrained has its norms: they are not to be set anew.
 $(OUT)/trained: $(PRE)/pre.trained
-	cb-list -e $(EPOCHS) -s $(SEED) -n $(NEGATIVES) --vocab $(PRE)/vocab.txt \
+$(OUT)/trained: START = --init-stats 0 \
+    -s e2e_weights_path=$$(echo $(PRE)/pre/ckpt/*.safetensors)
+$(OUT)/alone/trained: START =
+$(OUT)/trained $(OUT)/alone/trained: $(PRE)/vocab.txt
+	cb-list -e $(EPOCHS) -s $(SEED) -n $(NEGATIVES) --vocab $< \
 	    $(DATA)/captions-train.jsonl |
 	cb-sample -n $(call get,train_n_clips,1) -f $(FRAMES) -r $(FPS) |
 	cb-decode |
@@ -76,16 +92,15 @@ $(OUT)/trained: $(PRE)/pre.trained
 	cb-batch -b $(call get,train_batch_size,16) \
 	    --shift $(call get,augment_shift,0) \
 	    --brightness $(call get,augment_brightness,0) |
-	cb-train -c $(CONFIG) -o $(OUT)/run --init-stats 0 \
-	    -s e2e_weights_path=$$(echo $(PRE)/pre/ckpt/*.safetensors) \
-	    $(TRAIN_FLAGS) $(enough)
+	cb-train -c $(CONFIG) -o $(@D)/run $(START) $(TRAIN_FLAGS) $(enough)
 	touch $@
 
-$(OUT)/scores.jsonl: $(OUT)/trained $(DATA)/held-out.jsonl
+RUNS := $(OUT) $(OUT)/alone
+$(RUNS:%=%/scores.jsonl): %/scores.jsonl: %/trained $(DATA)/held-out.jsonl
 	cb-list --split eval $(DATA)/held-out.jsonl |
 	cb-sample -n $(call get,inference_n_clips,4) -f $(FRAMES) -r $(FPS) |
 	cb-decode |
-	cb-score -m $(OUT)/run --pairs $(DATA)/held-out.jsonl >$@
+	cb-score -m $*/run --pairs $(DATA)/held-out.jsonl >$@
 
-$(OUT)/metrics.json: $(OUT)/scores.jsonl
+$(RUNS:%=%/metrics.json): %/metrics.json: %/scores.jsonl
 	cb-eval $(DATA)/held-out.jsonl $< >$@

@@ -1,6 +1,6 @@
 #!/bin/bash
 # pipelines/demo-ret.mk from made videos to recalls, a few steps long.
-. "$(dirname "$0")/lib.sh"; plan 8
+. "$(dirname "$0")/lib.sh"; plan 11
 
 ret() { make -s -f "$TOP/pipelines/demo-ret.mk" BIN="$BUILD/bin" "$@" >out 2>err; }
 small() { ret OUT=o VIDEOS=8 HELD_OUT=6 NEGATIVES=3 CONFIG=c.json "$@"; }
@@ -21,6 +21,11 @@ before=$(stat -c %Y.%i o/metrics.json o/run/ckpt/*)
 small; is "$(stat -c %Y.%i o/metrics.json o/run/ckpt/*)" "$before" \
     'nothing is done twice'
 ret help; is $? 0 'it explains itself'
+small compare; is $? 0 'and beside it one that is not pretrained'
+is "$(grep -c '^text2video  R@1 ' out)" 2 'both are printed'
+is "$(for r in o o/alone; do jq -s 'map(.step) | max' $r/run/log.jsonl; done | uniq |
+    wc -l) $(grep -c 'tensors taken' err)" '1 0' \
+    'after as many steps, without those weights'
 mkdir bin; cp "$BUILD"/bin/cb-* bin; rm o/scores.jsonl
 printf '#!/bin/sh\necho half; exit 3\n' >bin/cb-score
 small BIN="$PWD/bin"

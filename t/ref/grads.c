@@ -26,14 +26,14 @@ judge_grad(struct verdict *v, const struct ref_case *r,
 
 	/* pure noise in f32 (README, Tolerances): against the global norm */
 	base = has(p->name, "key.bias") ? global : 0.001 * global;
-	judge(v, fabs(norm_of(g, p->count, 1) - norm) / (norm + base),
+	judge(v, share(fabs(norm_of(g, p->count, 1) - norm), norm + base),
 	    TOL_GRAD, "gradnorm/%s", p->name);
 	if (want == NULL)
 		return;
 	n = cb_array_count(want);
 	size = norm_of(want->data, n, 1);
-	judge(v, distance(g, step, want->data, n) / (size + base), TOL_GRAD,
-	    "grad/%s", p->name);
+	judge(v, share(distance(g, step, want->data, n), size + base),
+	    TOL_GRAD, "grad/%s", p->name);
 }
 
 int
@@ -103,8 +103,8 @@ judge_base_grads(struct verdict *v, const struct ref_case *r,
 		mine = g + p[i].at;
 		norm = ((float *)norms->data)[at];
 		base = has(p[i].name, "key.bias") ? global : 0.001 * global;
-		judge(v, fabs(norm_of(mine, p[i].count, 1) - norm) /
-		    (norm + base), tol_n, "grad_norm/%s", p[i].name);
+		judge(v, share(fabs(norm_of(mine, p[i].count, 1) - norm),
+		    norm + base), tol_n, "grad_norm/%s", p[i].name);
 		want = (float *)value->data + 8 * at;
 		where = (int64_t *)index->data + 8 * at;
 		for (j = 0; j < 8; j++) {
@@ -118,8 +118,8 @@ judge_base_grads(struct verdict *v, const struct ref_case *r,
 		}
 		if (has(p[i].name, "key.bias"))
 			most = global;
-		judge(v, most > 0 ? error / most : error, tol_e,
-		    "grad_value/%s", p[i].name);
+		judge(v, share(error, most), tol_e, "grad_value/%s",
+		    p[i].name);
 	}
 	free(g);
 }

@@ -25,6 +25,13 @@ judge(struct verdict *v, double error, double tolerance, const char *fmt, ...)
 	snprintf(v->name, sizeof(v->name), "%s", name);
 }
 
+/* An error as a share of what it is measured by; where that is 0, itself. */
+double
+share(double error, double of)
+{
+	return of > 0 ? error / of : error;
+}
+
 double
 norm_of(const float *x, int64_t n, int64_t step)
 {
@@ -62,13 +69,13 @@ max_error(const float *got, const float *want, int64_t n)
 		error = d > error || isnan(d) ? d : error;
 		most = fmax(most, fabs(want[i]));
 	}
-	return most > 0 ? error / most : error;
+	return share(error, most);
 }
 
 double
 relative(double got, double want)
 {
-	return want != 0 ? fabs(got - want) / fabs(want) : fabs(got);
+	return share(fabs(got - want), fabs(want));
 }
 
 bool

@@ -61,6 +61,7 @@ struct taps {
 /* judge.c: how far off, and the worst of it */
 void	judge(struct verdict *v, double error, double tolerance,
 	    const char *fmt, ...) CB_PRINTF(4, 5);
+double	share(double error, double of);
 double	norm_of(const float *x, int64_t n, int64_t step);
 double	distance(const float *got, int64_t step, const float *want, int64_t n);
 double	max_error(const float *got, const float *want, int64_t n);

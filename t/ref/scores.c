@@ -43,8 +43,8 @@ judge_match(struct verdict *v, const struct ref_case *r, const float *s,
 {
 	const struct cb_array *want = tensor(r->f, r->match ? "prob" :
 	    "match_score");
+	int O = r->match ? (int)want->dim[1] : 1, i, j, best, bad = 0;
 	float *p = need(malloc(sizeof(*p) * rows));
-	int i, j, best, bad = 0;
 
 	for (i = 0; i < rows; i++)
 		p[i] = r->c.labels == 2 ?
@@ -53,9 +53,9 @@ judge_match(struct verdict *v, const struct ref_case *r, const float *s,
 	if (want != NULL)
 		judge(v, max_error(p, want->data, rows), TOL_SCORE, "match");
 	want = tensor(r->f, "answers");
-	for (i = 0; r->match && want != NULL && i < rows / 5; i++) {
-		for (j = 1, best = 0; j < 5; j++)
-			if (p[5 * i + j] > p[5 * i + best])
+	for (i = 0; r->match && want != NULL && i < rows / O; i++) {
+		for (j = 1, best = 0; j < O; j++)
+			if (p[O * i + j] > p[O * i + best])
 				best = j;
 		bad += best != ((int32_t *)want->data)[i];
 	}

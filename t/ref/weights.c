@@ -114,7 +114,9 @@ formula_fill(const struct cb_param *p, const char *salt, float *to)
 	for (s = p->name; *s != '\0'; s++)
 		seed = (seed ^ (unsigned char)*s) * 0x100000001b3u;
 	formula_law(p, &centre, &half);
-	for (i = 0; i < p->count; i++) {
+	for (i = 0; i < p->count && ends(p->name, "num_batches_tracked"); i++)
+		to[i] = 0;	/* counted, not drawn */
+	for (; i < p->count; i++) {
 		z = seed + (uint64_t)(i + 1) * 0x9E3779B97F4A7C15u;
 		z = (z ^ z >> 30) * 0xBF58476D1CE4E5B9u;
 		z = (z ^ z >> 27) * 0x94D049BB133111EBu;
