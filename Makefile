@@ -45,13 +45,13 @@ LDLIBS := $(shell pkg-config --libs $(PKGS) 2>/dev/null) -rdynamic -ldnnl -lgomp
 # The CUDA toolkit; where it is absent all else builds, and its tests skip.
 CUDA ?= /usr/local/cuda
 HAVE_CUDA := $(wildcard $(CUDA)/include/cuda_runtime_api.h)
-CUDA_TPROGS = t/sass.c
+HAVE_DNN := $(wildcard $(CUDA)/include/cudnn_graph.h)
 
 LIB_SRC := $(wildcard lib/*/*.c lib/*/*/*.c)
 LIB_OBJ := $(LIB_SRC:%.c=$(B)/%.o)
 FILTERS := $(patsubst filters/%.c,$(B)/bin/%,$(wildcard filters/*.c))
-TPROGS := $(patsubst t/%.c,$(B)/t/%,$(filter-out $(if $(HAVE_CUDA),, \
-	$(CUDA_TPROGS)),$(wildcard t/*.c)))
+TPROGS := $(patsubst t/%.c,$(B)/t/%,$(filter-out $(if $(HAVE_CUDA),,t/sass.c) \
+	$(if $(HAVE_DNN),,t/cudnn-plans.c),$(wildcard t/*.c)))
 FUZZERS = $(basename $(notdir $(wildcard t/fuzz-*.c)))
 FUZZ_SECONDS ?= 60
 FUZZ_SAN = fuzzer,address,undefined
@@ -137,6 +137,11 @@ $(B)/t/%: $(B)/t/%.o $(B)/libcb.a
 # Test programs of several files.
 $(B)/t/sass: $(B)/t/cubin/cubin.o $(B)/t/cubin/occupancy.o
 $(B)/t/cubin/occupancy.o: CFLAGS += -isystem $(CUDA)/include
+# The engine's own plans, with the real library.
+$(B)/t/cudnn-plans.o: CFLAGS += -isystem $(CUDA)/include
+$(B)/t/cudnn-plans: LDLIBS += -L$(CUDA)/lib -Wl,-rpath,$(CUDA)/lib -lcudnn \
+	-lcudart
+$(B)/t/cudnn-plans: $(patsubst %,$(B)/cuda/%.o,dnn.c plan.c cache.c point.cu)
 $(B)/t/reference: $(patsubst %.c,$(B)/%.o,$(wildcard t/ref/*.c))
 
 # ---- CUDA
