@@ -1,7 +1,7 @@
 #!/bin/bash
 # cb-import: names of all makers, what is refused, what is printed.
 . "$(dirname "$0")/lib.sh"
-plan 33
+plan 36
 python3 "$T/import-files.py" . || exit 1
 tab=$(printf '\t')
 
@@ -46,6 +46,10 @@ cb-import -o tv.st torchvision.pth >lines 2>err; is $? 0 'torchvision'
 like err 'its stride is in the 3x3' 'its stride is told'
 becomes layer1.0.downsample.1.bias $cnn.res2.0.shortcut.norm.bias
 
+cb-import -o flat.st flat.pt >lines 2>err
+cb-import -o nested.st nested.pt >lines 2>err
+same flat.st nested.st 'weights deep inside, beside other containers'
+
 cb-import -o both.st bert.pt torchvision.pth >lines 2>err
 is "$?$(tail -n 1 err | sed 's/, [0-9]* missing//')" \
     '0cb-import: both.st: 8 tensors, 5 left out' 'two files'
@@ -70,11 +74,13 @@ refused()
 }
 refused 'wants os.system: refused' evil.pkl evil.pt inst.pkl
 refused 'wants posix.system: refused' evil4.pkl
+refused 'wants numpy.dtype O8: refused' object-array.pkl
+refused 'wants neg: refused' negated.pt
 refused 'x: goes beyond its storage of 8 bytes' beyond.pt stride.pt
 refused 'a compressed zip archive: not written by PyTorch' packed.pt
 bad=0
-for f in deep.pkl huge.pt laughs.pkl lost.pt memo.pkl object.pkl \
-    object-array.pkl self.pkl text.pt zero.pkl zip.pt; do
+for f in complex.pkl deep.pkl huge.pt laughs.pkl lost.pt made.pkl memo.pkl \
+    object.pkl self.pkl text.pt zero.pkl zip.pt; do
 	timeout 20 cb-import -o out.st $f >lines 2>err
 	if [ $? -ne 1 ] || [ "$(wc -l <err)" -ne 1 ] ||
 	    ! grep -q "^cb-import: $f: " err; then

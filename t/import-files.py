@@ -8,7 +8,7 @@ import struct
 import sys
 import types
 import zipfile
-from collections import OrderedDict
+from collections import OrderedDict, defaultdict
 
 out = sys.argv[1] if __name__ == "__main__" else ""
 
@@ -41,7 +41,8 @@ STORAGES = {"f": "FloatStorage", "d": "DoubleStorage", "e": "HalfStorage",
             "H": "BFloat16Storage"}
 module("torch", **{v: type(v, (), {}) for v in STORAGES.values()})
 module("torch._utils", _rebuild_tensor_v2=function(),
-       _rebuild_parameter=function())
+       _rebuild_parameter=function(),
+       _rebuild_parameter_with_state=function())
 module("numpy", ndarray=type("ndarray", (), {}), dtype=function())
 module("numpy.core")
 module("numpy.core.multiarray", _reconstruct=function(), scalar=function())
@@ -65,10 +66,10 @@ class Pickler(pickle._Pickler):
         return x.id() if isinstance(x, Storage) else None
 
 
-def tensor(storage, size, stride, offset=0, parameter=False):
+def tensor(storage, size, stride, offset=0, parameter=False, marks=()):
     u = sys.modules["torch._utils"]
     t = Call(u._rebuild_tensor_v2, storage, offset, size, stride, False,
-             OrderedDict())
+             OrderedDict(), *marks)
     return Call(u._rebuild_parameter, t, True, OrderedDict()) if parameter \
         else t
 
@@ -227,6 +228,16 @@ def main():
             }.items():
         m, s = small(names)
         write_zip(name, {"model": m}, s)
+    m, s = small(["bert." + n for n in (
+        "embeddings.word_embeddings.weight", "pooler.dense.weight",
+        "pooler.dense.bias")])
+    write_zip("flat.pt", m, s)
+    u = sys.modules["torch._utils"]
+    m["bert.pooler.dense.bias"] = Call(
+        u._rebuild_parameter_with_state, m["bert.pooler.dense.bias"], True,
+        OrderedDict(), {"note": 1})
+    write_zip("nested.pt", {"epoch": 1, "log": defaultdict(list, a=[1]),
+                            "state_dict": {"model": m}}, s)
     write("caffe2.pkl", dump({n: array("<f4", (2,), struct.pack("<2f", i, 1))
                               for i, n in enumerate([
         "conv1_w", "res_conv1_bn_s", "res_conv1_bn_b", "res2_0_branch1_w",
@@ -254,6 +265,10 @@ def main():
     write_zip("beyond.pt", {"x": tensor(one, (3,), (1,))}, [one])
     write_zip("stride.pt", {"x": tensor(one, (3,), (2 ** 62,))}, [one])
     write_zip("huge.pt", {"x": tensor(one, (2 ** 40,), (0,))}, [one])
+    write_zip("negated.pt", {"x": tensor(one, (2,), (1,), marks=[
+        {"neg": True}])}, [one])
+    write("complex.pkl", dump({"x": array("<c16", (1,), bytes(16))}))
+    write("made.pkl", b"\x80\x02cbuiltins\nlist\n)R.")
     write_zip("lost.pt", {"x": tensor(one, (2,), (1,))}, [])
     write("object-array.pkl", dump({"x": array("|O8", (1,), b"")}))
     deep = x = []

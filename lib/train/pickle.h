@@ -55,7 +55,12 @@ struct cb_value {
 		struct { const uint8_t *at; int64_t n; } s;
 		struct { struct cb_value **at; int n, room; } list;
 		int	global;
-		struct { const struct cb_element *type; bool swap; } dtype;
+		struct {		/* type NULL: none that we know */
+			const struct cb_element *type;
+			bool swap;
+			const uint8_t *name;
+			int64_t n;
+		} dtype;
 		struct cb_storage *storage;
 		struct cb_strided *tensor;
 	};

@@ -8,8 +8,9 @@
 #include "machine.h"
 
 enum global {
-	G_ORDERED_DICT, G_SET, G_SIZE, G_BYTES, G_ENCODE, G_TENSOR, G_PARAMETER,
+	G_DICT, G_SET, G_SIZE, G_BYTES, G_ENCODE, G_TENSOR, G_PARAMETER,
 	G_NDARRAY, G_RECONSTRUCT, G_DTYPE, G_SCALAR, G_FROMBUFFER,
+	G_TYPE,			/* what a defaultdict makes; never made */
 	G_STORAGE,		/* + index into elements */
 };
 
@@ -17,7 +18,12 @@ static const struct {
 	const char *name;
 	enum global is;
 } globals[] = {
-	{ "collections.OrderedDict", G_ORDERED_DICT },
+	{ "collections.OrderedDict", G_DICT },
+	{ "collections.defaultdict", G_DICT },
+	{ "__builtin__.dict", G_TYPE }, { "builtins.dict", G_TYPE },
+	{ "__builtin__.list", G_TYPE }, { "builtins.list", G_TYPE },
+	{ "__builtin__.int", G_TYPE }, { "builtins.int", G_TYPE },
+	{ "__builtin__.float", G_TYPE }, { "builtins.float", G_TYPE },
 	{ "__builtin__.set", G_SET }, { "builtins.set", G_SET },
 	{ "__builtin__.frozenset", G_SET }, { "builtins.frozenset", G_SET },
 	{ "__builtin__.bytes", G_BYTES }, { "builtins.bytes", G_BYTES },
@@ -26,6 +32,7 @@ static const struct {
 	{ "torch._utils._rebuild_tensor", G_TENSOR },
 	{ "torch._utils._rebuild_tensor_v2", G_TENSOR },
 	{ "torch._utils._rebuild_parameter", G_PARAMETER },
+	{ "torch._utils._rebuild_parameter_with_state", G_PARAMETER },
 	{ "numpy.ndarray", G_NDARRAY }, { "numpy.dtype", G_DTYPE },
 	{ "numpy.core.multiarray._reconstruct", G_RECONSTRUCT },
 	{ "numpy._core.multiarray._reconstruct", G_RECONSTRUCT },
@@ -112,14 +119,23 @@ push_tensor(struct machine *m, struct cb_strided **out)
 	return 0;
 }
 
-/* (storage, offset, sizes, strides, ...) */
+/*
+ * (storage, offset, sizes, strides, requires_grad, hooks[, {mark: True}]): the
+ * marks say that numbers stand negated or conjugated in the file.
+ */
 static int
 build_tensor(struct machine *m, const struct cb_value *args)
 {
 	const struct cb_value *s = arg(args, 0, CB_V_STORAGE);
 	const struct cb_value *offset = arg(args, 1, CB_V_INT);
+	const struct cb_value *marks = arg(args, 6, CB_V_DICT);
 	struct cb_strided *t;
 
+	if (marks != NULL && marks->list.n > 0)
+		return marks->list.at[0]->kind != CB_V_STR ?
+		    pk_bad(m, "a tensor with odd marks") :
+		    pk_refuse(m, (const char *)marks->list.at[0]->s.at,
+		    marks->list.at[0]->s.n);
 	if (push_tensor(m, &t) < 0)
 		return -1;
 	t->rank = int_tuple(t->dim, arg(args, 2, CB_V_TUPLE));
@@ -131,6 +147,17 @@ build_tensor(struct machine *m, const struct cb_value *args)
 		return pk_bad(m, "a tensor far outside its storage");
 	t->storage = s->storage;
 	return 0;
+}
+
+static int
+refuse_dtype(struct machine *m, const struct cb_value *dtype)
+{
+	char *text = cb_strf("numpy.dtype %.*s", (int)(dtype->dtype.n < 40 ?
+	    dtype->dtype.n : 40), (const char *)dtype->dtype.name);
+	int rc = pk_refuse(m, text, (int64_t)strlen(text));
+
+	free(text);
+	return rc;
 }
 
 /* A numpy array: bytes, dense, in the order of C or Fortran. */
@@ -146,10 +173,11 @@ fill_array(struct machine *m, struct cb_strided *t,
 	if (s == NULL)
 		return -1;
 	t->rank = int_tuple(t->dim, shape);
-	if (dtype == NULL || dtype->dtype.type == NULL || bytes == NULL ||
-	    t->rank < 0)
-		return pk_bad(m, "an array that is none, or not of "
-		    "numbers, or of too many dimensions");
+	if (dtype != NULL && dtype->dtype.type == NULL)
+		return refuse_dtype(m, dtype);
+	if (dtype == NULL || bytes == NULL || t->rank < 0)
+		return pk_bad(m, "an array that is none, or of too many "
+		    "dimensions");
 	for (i = 0; i < t->rank; i++) {
 		k = fortran ? i : t->rank - 1 - i;
 		t->stride[k] = step;
@@ -210,6 +238,8 @@ build_dtype(struct machine *m, const struct cb_value *args)
 		return -1;
 	if (name == NULL)
 		return pk_bad(m, "a dtype without a name");
+	v->dtype.name = name->s.at;
+	v->dtype.n = name->s.n;
 	skip = name->s.n > 0 && strchr("<>=|", name->s.at[0]) != NULL;
 	v->dtype.swap = skip > 0 && name->s.at[0] == '>';
 	for (i = 0; i < CB_LEN(elements); i++)
@@ -219,7 +249,7 @@ build_dtype(struct machine *m, const struct cb_value *args)
 	return 0;
 }
 
-/* [(key, value), ...] or nothing. */
+/* [(key, value), ...], what a defaultdict makes, or nothing. */
 static int
 build_dict(struct machine *m, const struct cb_value *args)
 {
@@ -253,7 +283,7 @@ pk_reduce(struct machine *m)
 	if (f->kind != CB_V_GLOBAL || args->kind != CB_V_TUPLE)
 		return pk_bad(m, "calls what is no function");
 	switch (f->global) {
-	case G_ORDERED_DICT:
+	case G_DICT:
 		return build_dict(m, args);
 	case G_SET:
 		if ((v = arg(args, 0, CB_V_LIST)) == NULL)

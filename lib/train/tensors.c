@@ -233,21 +233,34 @@ walk(struct cb_tensors_hold *h, const char *prefix, const struct cb_value *v,
 	return 0;
 }
 
-/* A checkpoint has its weights in one of its parts. */
-static int
-walk_root(struct cb_tensors_hold *h, const struct cb_value *root)
+/* The part of a checkpoint that is its weights; NULL: it has none such. */
+static const struct cb_value *
+unwrap(const struct cb_value *root, const char **name)
 {
 	const struct cb_value *part;
 	size_t i;
 
-	h->pub.inside = "";
 	for (i = 0; i < CB_LEN(wraps); i++) {
 		part = cb_value_get(root, wraps[i]);
 		if (part != NULL && part->kind == CB_V_DICT) {
-			h->pub.inside = wraps[i];
-			root = part;
-			break;
+			*name = wraps[i];
+			return part;
 		}
+	}
+	return NULL;
+}
+
+static int
+walk_root(struct cb_tensors_hold *h, const struct cb_value *root)
+{
+	const struct cb_value *part;
+	int depth;
+
+	h->pub.inside = "";
+	for (depth = 0; depth < DEPTH_MAX; depth++) {
+		if ((part = unwrap(root, &h->pub.inside)) == NULL)
+			break;
+		root = part;
 	}
 	if (walk(h, "", root, 0) < 0)
 		return -1;
