@@ -1,6 +1,6 @@
 #!/bin/bash
 # cb-eval: predictions and annotations to metrics.
-. "$(dirname "$0")/lib.sh"; plan 40
+. "$(dirname "$0")/lib.sh"; plan 41
 cat >o.jsonl <<'X'
 {"question": "q0", "answer": "red", "video_id": "a", "answer_type": "what"}
 {"question": "q1", "answer": "two", "video_id": "a", "answer_type": "how"}
@@ -139,9 +139,11 @@ is "$? $(cat err)" '1 cb-eval: cut.jsonl:2: a: 2 scores, the texts are 3' \
 jq -c '.scores[1] = null' a.jsonl | cb-eval r.jsonl >m2 2>err
 is "$? $(cat err)" '1 cb-eval: -:1: b: score 1 is not a number' 'no number'
 grep -v '"a"' p.jsonl | cb-eval r.jsonl >m 2>err; s=$?
-is "$s $(cat err) $(jq -c '.text2video.medianR' m)" \
-    '1 cb-eval: 3 of 6 pairs of text and medium have no score 1' \
-    'a medium without scores'
+is "$s $(cat err) $(jq -c '.text2video | .medianR, (.r10 * 3 | round)' m | xargs)" \
+    '1 cb-eval: 3 of 6 pairs of text and medium have no score 1 200' \
+    'a medium without scores is not found'
+cb-eval r.jsonl </dev/null >m 2>err
+is "$? $(jq -c '[.text2video.r10, .video2text.r10]' m)" '1 [0,0]' 'nor is any'
 echo '{"txt_id": 4, "vid_id": "a", "score": 1}' | cb-eval r.jsonl >m 2>err; s=$?
 is "$s $(cat err)" '1 cb-eval: -:1: there is no text with the id 4' \
     'a score of nothing'

@@ -210,12 +210,13 @@ ranks_clear(struct ranks *r)
 }
 
 /*
- * The rank of number t among n scores; behind all if it has none, or t < 0.
- * order NULL: the places themselves.
+ * The rank of number t among n scores; if it has none, or t < 0, behind all that
+ * there should be, and not among the first 10 of however few.  order NULL: the
+ * places themselves.
  */
 static void
 add_rank(struct ranks *to, const float *score, int64_t stride, int64_t n,
-    int64_t t, const int64_t *order)
+    int64_t t, const int64_t *order, int64_t all)
 {
 	int64_t above = 0, equal = 0, before = 0, i;
 	float own = t >= 0 ? score[t * stride] : NAN, s;
@@ -229,7 +230,7 @@ add_rank(struct ranks *to, const float *score, int64_t stride, int64_t n,
 		}
 	}
 	if (isnan(own))
-		above = n;
+		above = all > 10 ? all : 10;
 	to->at[BY_ORDER][to->n] = above + before;
 	to->at[FOR][to->n] = above;
 	to->at[AGAINST][to->n++] = above + equal;
@@ -244,7 +245,7 @@ find(const json_t *names, const char *name)
 }
 
 static void
-rank_texts(struct ranks *to, const struct cb_pairs *p)
+rank_texts(struct ranks *to, const struct cb_pairs *p, int64_t all)
 {
 	const char *text;
 	json_t *medium;
@@ -254,7 +255,7 @@ rank_texts(struct ranks *to, const struct cb_pairs *p)
 		r = find(p->rows, text);
 		add_rank(to, r < 0 ? NULL : p->score + r * p->room_columns, 1,
 		    p->ncolumns, r < 0 ? -1 : find(p->columns,
-		    json_string_value(medium)), p->order);
+		    json_string_value(medium)), p->order, all);
 	}
 }
 
@@ -270,7 +271,8 @@ rank_media(struct ranks *to, const struct cb_pairs *p, const json_t *last)
 		c = find(p->columns, medium);
 		add_rank(to, c < 0 ? NULL : p->score + c, p->room_columns,
 		    p->nrows, c < 0 ? -1 : find(p->rows,
-		    json_string_value(text)), NULL);
+		    json_string_value(text)), NULL,
+		    (int64_t)json_object_size(p->truth));
 	}
 }
 
@@ -313,9 +315,9 @@ put_recalls(json_t *to, struct ranks *texts, struct ranks *media, int kind)
 	    media->n));
 }
 
-/* Pairs that there should be: of all texts and all media. */
+/* Media that there should be: those with scores, and those with texts. */
 static int64_t
-pairs_of(const struct cb_pairs *p, const json_t *last)
+media_of(const struct cb_pairs *p, const json_t *last)
 {
 	int64_t n = p->ncolumns;
 	const char *medium;
@@ -323,7 +325,7 @@ pairs_of(const struct cb_pairs *p, const json_t *last)
 
 	json_object_foreach((json_t *)last, medium, text)
 		n += find(p->columns, medium) < 0;
-	return n * (int64_t)json_object_size(p->truth);
+	return n;
 }
 
 static void
@@ -331,7 +333,7 @@ put_all(json_t *to, const struct cb_pairs *p, const json_t *last,
     struct ranks *texts, struct ranks *media)
 {
 	json_t *best = json_object(), *worst = json_object();
-	int64_t all = pairs_of(p, last);
+	int64_t all = media_of(p, last) * texts->n;
 
 	put_recalls(to, texts, media, BY_ORDER);
 	put_recalls(best, texts, media, FOR);
@@ -363,7 +365,7 @@ cb_pairs_metrics(json_t **out, const struct cb_pairs *p)
 	if (ranks_new(&texts, (int64_t)json_object_size(p->truth)) < 0 ||
 	    ranks_new(&media, (int64_t)json_object_size(last)) < 0)
 		goto done;
-	rank_texts(&texts, p);
+	rank_texts(&texts, p, media_of(p, last));
 	rank_media(&media, p, last);
 	result = json_object();
 	put_all(result, p, last, &texts, &media);
