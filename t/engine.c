@@ -5,13 +5,17 @@
  * A case runs on an engine given to it and records what comes out.  It is run
  * on "ref" and on the engine under test; each output may differ by
  *
- *	2^-24 (8 + 2 sqrt(terms)) max|ref| + slack
+ *	(2^-24 (8 + 2 sqrt(terms)) + 4 u) max|ref| + slack
  *
  * where terms is the length of the sums that made it, and slack allows for the
- * engine's own erf (1e-6 or so).  Then once more with 2 and 5 threads: same
- * bits.
+ * engine's own erf (1e-6 or so).  Activations that "ref" sees are rounded to the
+ * elements of the engine under test; u is what one such rounding may change: 0
+ * in f32, 2^-8 in bf16, 2^-11 in f16 and for the products of tf32.  Weights,
+ * results and what an operation keeps are rounded once each.  Then once more
+ * with 2 and 5 threads: same bits.  Of CUDA these are instead a run without
+ * graphs, and one that comes back to its graphs.
  *
- *	engine [NAME]		default cpu
+ *	engine [NAME[:PRECISION]]	default cpu
  */
 #include <math.h>
 #include <stdlib.h>
@@ -29,6 +33,10 @@ struct out {
 	int64_t	 n;
 	double	 terms, slack;
 };
+
+enum elem { F32, BF16, F16 };
+static enum elem elem;		/* of the engine under test */
+static double unit;		/* u above */
 
 struct run {
 	struct cb_engine *e;
@@ -83,15 +91,41 @@ params(struct run *r, int64_t n, double lo, double hi)
 	return p;
 }
 
+/* To the nearest element, of two the even one. */
+static float
+rounded(float f)
+{
+	uint32_t u;
+
+	if (elem == F16)
+		return (float)(_Float16)f;
+	if (elem == F32)
+		return f;
+	memcpy(&u, &f, sizeof(u));
+	u = (u + 0x7fff + (u >> 16 & 1)) & 0xffff0000;
+	memcpy(&f, &u, sizeof(f));
+	return f;
+}
+
+/* v, freed, rounded to elements. */
+static void
+put_acts(struct run *r, struct cb_elem *p, float *v, int64_t n)
+{
+	int64_t i;
+
+	for (i = 0; i < n; i++)
+		v[i] = rounded(v[i]);
+	r->e->put_elem(r->e, p, v, n);
+	free(v);
+}
+
 /* Activations in -1 .. 1. */
 static struct cb_elem *
 acts(struct run *r, int64_t n)
 {
-	float *v = noise(r, n, -1, 1);
 	struct cb_elem *p = mem(r, n * (int64_t)r->e->elem_size);
 
-	r->e->put_elem(r->e, p, v, n);
-	free(v);
+	put_acts(r, p, noise(r, n, -1, 1), n);
 	return p;
 }
 
@@ -204,8 +238,7 @@ pool_case(struct run *r, const void *arg)
 
 	for (i = 0; i < nx; i++)	/* whole numbers: many ties */
 		v[i] = truncf(v[i]);
-	e->put_elem(e, x, v, nx);
-	free(v);
+	put_acts(r, x, v, nx);
 	e->pool_fwd(e, y, x, g, c->P);
 	out_elem(r, "y", y, ny, 0);
 	e->pool_bwd(e, dx, dy, x, y, g, c->P);
@@ -430,8 +463,9 @@ act_case(struct run *r, const void *arg)
 	float *v = noise(r, a[1], -6, 6);
 
 	if (a[0] != CB_ACT_TANH)
-		e->put_elem(e, k, v, a[1]);
-	free(v);
+		put_acts(r, k, v, a[1]);
+	else
+		free(v);
 	e->act_bwd(e, dy, dy, k, a[0], a[1]);
 	out_elem(r, "dz", dy, a[1], 0)->slack = 2e-6;
 	e->add(e, dy, k, a[1]);
@@ -486,11 +520,11 @@ loss_case(struct run *r, const void *arg)
 	float *a = params(r, each, 0, 1), *total = params(r, 1, 0, 0);
 	void *labels = params(r, n, 0, 1);
 	int32_t ids[512], i;
+	struct out *o;
 
 	for (i = 0; i < l->K * n; i += 3)	/* ties between clips */
 		v[i] = 2;
-	e->put_elem(e, x, v, l->K * n);
-	free(v);
+	put_acts(r, x, v, l->K * n);
 	for (i = 0; i < l->N; i++)
 		ids[i] = i % 4 == 3 ? -100 : i * 5 % l->C;
 	if (l->kind == CB_LOSS_CE)
@@ -503,6 +537,14 @@ loss_case(struct run *r, const void *arg)
 	out_f32(r, "total", total, 1, each);
 	out_f32(r, "each", a, each, l->C);
 	out_elem(r, "dclip", dx, l->K * n, l->C);
+	/* on a scale that can be, and divided by it again */
+	e->loss_scale = e->scales ? 1024 : 1;
+	e->loss(e, total, a, dx, x, labels, l);
+	out_f32(r, "total of scaled", total, 1, each);
+	o = out_elem(r, "scaled dclip", dx, l->K * n, l->C);
+	for (i = 0; i < l->K * n; i++)
+		o->v[i] /= e->loss_scale;
+	e->loss_scale = 1;
 }
 
 static void
@@ -729,8 +771,8 @@ share(const struct out *o, const struct out *ref)
 		d = fabs((double)o->v[i] - ref->v[i]);
 		worst = d <= worst ? worst : d;		/* NaN counts */
 	}
-	return worst == 0 ? 0 : worst / (top * 0x1p-24 *
-	    (8 + 2 * sqrt(ref->terms)) + ref->slack);
+	return worst == 0 ? 0 : worst / (top * (0x1p-24 *
+	    (8 + 2 * sqrt(ref->terms)) + 4 * unit) + ref->slack);
 }
 
 static void
@@ -767,10 +809,21 @@ static void
 open_run(struct run *r, const char *name, int threads)
 {
 	memset(r, 0, sizeof(*r));
-	if (cb_engine_open(&r->e, name, threads) == 0)
-		return;
-	printf("Bail out! %s\n", cb_error());
-	exit(1);
+	if (cb_engine_open(&r->e, name, threads) < 0) {
+		printf("Bail out! %s\n", cb_error());
+		exit(1);
+	}
+	r->e->loss_scale = 1;
+}
+
+/* What the name says of elements. */
+static void
+find_elem(const struct cb_engine *e, const char *name)
+{
+	if (e->elem_size == 2)
+		elem = e->scales ? F16 : BF16;
+	unit = elem == BF16 ? 0x1p-8 : elem == F16 ||
+	    strstr(name, "tf32") != NULL ? 0x1p-11 : 0;
 }
 
 static void
@@ -786,20 +839,30 @@ main(int argc, char **argv)
 {
 	const char *name = argc > 1 ? argv[1] : "cpu";
 	struct run ref, one, two, five;
+	bool cuda;
 	int i, k;
 
 	open_run(&ref, "ref", 1);
 	open_run(&one, name, 1);
+	cuda = strcmp(one.e->name, "cuda") == 0;
+	setenv("CB_CUDA_GRAPHS", "0", 1);
 	open_run(&two, name, 2);
+	unsetenv("CB_CUDA_GRAPHS");
 	open_run(&five, name, 5);
 	struct run *runs[] = { &ref, &one, &two, &five };
+	find_elem(one.e, name);
 
 	plan(2 * (int)CB_LEN(cases));
 	for (i = 0; i < (int)CB_LEN(cases); i++) {
 		for (k = 0; k < 4; k++)
 			run_case(runs[k], i);
+		if (cuda) {
+			run_clear(&five);
+			run_case(&five, i);
+		}
 		near(&one, &ref, cases[i].name);
 		ok(same(&one, &two) && same(&one, &five),
+		    cuda ? "%s: same bits without graphs, and again" :
 		    "%s: same bits with 1, 2 and 5 threads", cases[i].name);
 		for (k = 0; k < 4; k++)
 			run_clear(runs[k]);

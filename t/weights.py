@@ -9,6 +9,7 @@ weights.py uses KIND A B	checkpoint A has the values of B, up to one step of
 				a rate of 1e-8; prints how many tensors
 weights.py resize A B NAME	B is A with one value less in that tensor
 weights.py drop A B NAME	B is A without that tensor
+weights.py moved A B C D	how far C to D is from A to B, over A to B
 """
 import json
 import random
@@ -79,12 +80,29 @@ def uses(kind, ckpt, given):
     print(count)
 
 
+def numbers(path):
+    return {k: struct.unpack("<%df" % (len(d) // 4), d)
+            for k, (_, d) in load(path)[0].items() if len(d) % 4 == 0}
+
+
+def moved(*paths):
+    a, b, c, d = map(numbers, paths)
+    off = size = 0
+    for k in a:
+        for w, x, y, z in zip(a[k], b[k], c[k], d[k]):
+            off += ((x - w) - (z - y)) ** 2
+            size += (x - w) ** 2
+    return (off / size) ** .5
+
+
 def main(what, *args):
     if what == "same":
         a, b = (load(path)[0] for path in args)
         if a != b:
             sys.exit("differ: %s" % [k for k in a.keys() | b.keys()
                                      if a.get(k) != b.get(k)][:5])
+    elif what == "moved":
+        print("%.4f" % moved(*args))
     elif what in ("resize", "drop"):
         tensors, meta = load(args[0])
         shape, data = tensors.pop(args[2])

@@ -319,7 +319,8 @@ struct cb_engine {
 	/* *host = sum of squares of g [n], in double. */
 	void	(*sumsq)(struct cb_engine *e, double *host, const float *g,
 		    int64_t n);
-	/* One segment of n parameters:
+	/* One segment of n parameters, which lie in w as far from 16 bytes as
+	 * in m, v and g:
 	 *	g' = g * grad_scale
 	 *	m = b1 m + (1-b1) g';  v = b2 v + (1-b2) g'^2
 	 *	w -= lr * fix * m / (sqrt(v) + eps);  w -= lr * wd * w */

@@ -6,11 +6,13 @@ static float *
 all_grads(struct cb_model *m)
 {
 	struct cb_engine *e = cb_model_engine(m);
-	int64_t n = cb_model_trainable(m);
+	int64_t n = cb_model_trainable(m), i;
 	float *g = need(malloc(sizeof(*g) * n));
 
 	e->get(e, g, cb_model_grads(m), n * sizeof(*g));
 	e->sync(e);
+	for (i = 0; i < n; i++)
+		g[i] /= e->loss_scale;
 	return g;
 }
 

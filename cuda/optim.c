@@ -1,0 +1,148 @@
+/*
+ * The optimiser.  Segments come one by one; as long as nothing else is asked
+ * for, they are collected, and become one kernel over all of them.  Sums of
+ * squares are left on the device until the host waits, then come all at once.
+ */
+#include <string.h>
+
+#include "gpu.h"
+
+int
+gpu_optim_open(struct gpu *g)
+{
+	struct optim *o = &g->optim;
+	void *p;
+
+	if ((o->sums = gpu_take(g, sizeof(*o->sums) * GPU_SEGMENTS)) == NULL ||
+	    (o->segments = gpu_take(g, sizeof(o->at))) == NULL ||
+	    !CU(g, cudaMallocHost(&p, sizeof(*o->host) * GPU_SEGMENTS)))
+		return -1;
+	o->host = p;
+	return 0;
+}
+
+void
+gpu_optim_free(struct gpu *g)
+{
+	if (g->optim.host != NULL)
+		cudaFreeHost(g->optim.host);
+}
+
+/* ---- sums */
+
+void
+gpu_sumsq(struct cb_engine *e, double *host, const float *g, int64_t n)
+{
+	struct gpu *gpu = gpu_of(e);
+	struct optim *o = &gpu->optim;
+	double *part;
+
+	*host = 0;
+	if (n == 0)
+		return;
+	if (o->nsums == GPU_SEGMENTS)
+		gpu_wait(gpu);
+	part = gpu_scratch(gpu, CU_PARTS * (int64_t)sizeof(*part));
+	if (part == NULL || !CU(gpu, cu_sumsq(gpu_begin(gpu, "sumsq"),
+	    o->sums + o->nsums, g, n, part)))
+		return;
+	o->to[o->nsums++] = host;
+}
+
+void
+gpu_optim_fetch(struct gpu *g)
+{
+	struct optim *o = &g->optim;
+
+	if (o->nsums > 0)
+		CU(g, cudaMemcpyAsync(o->host, o->sums, sizeof(*o->sums) *
+		    (size_t)o->nsums, cudaMemcpyDeviceToHost,
+		    gpu_begin(g, "sums")));
+}
+
+void
+gpu_optim_deliver(struct gpu *g)
+{
+	struct optim *o = &g->optim;
+	int i;
+
+	for (i = 0; i < o->nsums && g->code == CB_OK; i++)
+		*o->to[i] = o->host[i];
+	o->nsums = 0;
+}
+
+/* ---- AdamW */
+
+/* Elements between two places, which need not be of one array. */
+static int64_t
+apart(const float *a, const float *b)
+{
+	return (int64_t)((intptr_t)a - (intptr_t)b) / (int64_t)sizeof(*a);
+}
+
+/* Do they belong behind the segments that are there? */
+static bool
+joins(const struct optim *o, const float *w, const float *m, const float *v,
+    const float *g, const struct cb_adamw *a)
+{
+	const struct cu_segment *last = &o->at[o->n - 1];
+	int64_t at = apart(w, o->w);
+
+	return o->n < GPU_SEGMENTS && at >= last->at + last->n &&
+	    apart(m, o->m) == at && apart(v, o->v) == at &&
+	    apart(g, o->g) == at &&
+	    a->b1 == o->a.b1 && a->b2 == o->a.b2 && a->eps == o->a.eps &&
+	    a->fix == o->a.fix && a->grad_scale == o->a.grad_scale;
+}
+
+/* The vectors begin where the kernel wants it: at 16 bytes. */
+static void
+begin(struct gpu *gpu, float *w, float *m, float *v, const float *g,
+    const struct cb_adamw *a)
+{
+	size_t off = (uintptr_t)w / sizeof(*w) % 4;
+	struct optim *o = &gpu->optim;
+
+	o->w = w - off;
+	o->m = m - off;
+	o->v = v - off;
+	o->g = g - off;
+	o->a = *a;
+	if (((uintptr_t)o->m | (uintptr_t)o->v | (uintptr_t)o->g) % 16 != 0)
+		gpu_fail(gpu, CB_EUSAGE, "cuda: adamw: vectors that begin at "
+		    "different places");
+}
+
+void
+gpu_adamw(struct cb_engine *e, float *w, float *m, float *v, const float *g,
+    int64_t n, const struct cb_adamw *a)
+{
+	struct gpu *gpu = gpu_of(e);
+	struct optim *o = &gpu->optim;
+
+	if (n == 0)
+		return;
+	if (o->n > 0 && !joins(o, w, m, v, g, a))
+		gpu_optim_step(gpu);
+	if (o->n == 0)
+		begin(gpu, w, m, v, g, a);
+	o->at[o->n++] = (struct cu_segment){ apart(w, o->w), n, a->lr, a->wd };
+	gpu->graphs.pending = true;
+}
+
+void
+gpu_optim_step(struct gpu *g)
+{
+	struct optim *o = &g->optim;
+	int n = o->n;
+	int64_t end;
+
+	if (n == 0)
+		return;
+	end = o->at[n - 1].at + o->at[n - 1].n;
+	o->n = 0;			/* what follows calls here again */
+	gpu_put(&g->e, o->segments, o->at, (int64_t)sizeof(*o->at) * n);
+	CU(g, cu_adamw(gpu_begin(g, "adamw"), o->w, o->m, o->v, o->g,
+	    o->segments, n, end, o->a.b1, o->a.b2, o->a.eps, o->a.fix,
+	    o->a.grad_scale));
+}
