@@ -30,6 +30,17 @@ struct check {
 	json_t	*paths;			/* of those that are files */
 };
 
+static bool
+allowed(const struct check *c, const char *kind)
+{
+	int i;
+
+	for (i = 0; i < c->allowed.n; i++)
+		if (strcmp(c->allowed.at[i], kind) == 0)
+			return true;
+	return false;
+}
+
 static void
 found(void *arg, const char *kind, const char *what)
 {
@@ -41,7 +52,7 @@ found(void *arg, const char *kind, const char *what)
 	if (c->json)
 		json_array_append_new(c->list, json_pack("{s:s, s:s%}",
 		    "kind", kind, "what", what, strlen(what)));
-	else
+	else if (!allowed(c, kind))
 		cb_warn("%s: %s", kind, what);
 }
 
@@ -330,17 +341,6 @@ check_all(struct check *c, char *const *operands, int n)
 }
 
 /* ---- the report --------------------------------------------------------------- */
-
-static bool
-allowed(const struct check *c, const char *kind)
-{
-	int i;
-
-	for (i = 0; i < c->allowed.n; i++)
-		if (strcmp(c->allowed.at[i], kind) == 0)
-			return true;
-	return false;
-}
 
 static int
 print(struct check *c)

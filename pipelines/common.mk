@@ -16,5 +16,10 @@ enough = || [ $$? -eq 141 ]
 # $(call get,key,default): a value of the settings in CONFIG.
 get = $(shell jq -r '.$1 // $2' $(CONFIG))
 
+# $(call named,places,annotations): fails where a line is wrong or no place has a
+# medium that is named, before a run of days and not behind it.
+named = cb-check -n $(patsubst %,--allow %,extra repeated text answer) \
+    $(1:%=-m %) $2 >$@ || { cat $@; exit 1; }
+
 # $(call need,file,what it is): stops with a message where it is not there.
 need = $(if $(wildcard $1),,$(error $1 is missing: $2; see make -f $(firstword $(MAKEFILE_LIST)) help))

@@ -38,8 +38,12 @@ FRAMES := $(shell jq -r '.settings | "-f \(.num_frm // 2) -r \(.fps // 2)"' \
     $(MODEL)/args.json)
 endif
 
-$(OUT)/predictions.jsonl: $(DATA)/test.jsonl $(wildcard $(MODEL)/ckpt/*)
+$(OUT)/checked: $(DATA)/test.jsonl
 	mkdir -p $(OUT)
+	$(call named,$(VIDEOS),-t caption_mc $<)
+
+$(OUT)/predictions.jsonl: $(DATA)/test.jsonl $(wildcard $(MODEL)/ckpt/*) \
+    $(OUT)/checked
 	cb-list --split eval -t caption_mc -m $(VIDEOS) $(DATA)/test.jsonl | \
 	cb-sample -n $(CLIPS) $(FRAMES) | \
 	cb-decode | \

@@ -66,7 +66,10 @@ endif
 $(OUT):
 	mkdir -p $@
 
-$(OUT)/vocab.txt: $(TRAIN) | $(OUT)
+$(OUT)/checked: $(TRAIN) $(SETS:%=$(DATA)/%/val.jsonl) | $(OUT)
+	$(call named,$(foreach s,$(SETS),$(call pictures,$s)),-t captions $^)
+
+$(OUT)/vocab.txt: $(TRAIN) $(OUT)/checked
 	if [ -e $(DATA)/vocab.txt ]; then cp $(DATA)/vocab.txt $@; \
 	else cb-vocab -o $@ $(TRAIN); fi
 

@@ -36,7 +36,9 @@ CONFIG       ClipBERT settings: pipelines/$(NAME).json are those of the original
              A model of this size begins with a pretrained one and its vocabulary:
                TRAIN_FLAGS="-s e2e_weights_path=build/pretrain/run/ckpt/..."
 CLIPS        of a video when it is scored, else inference_n_clips of CONFIG
-OUT receives vocab.txt run/ $(TOLD) metrics.json
+OUT receives checked vocab.txt run/ $(TOLD) metrics.json
+
+All that the annotations name must be there, and be readable: cb-check(1) tells.
 
 Killed, the same command goes on where it was.
 endef
@@ -70,7 +72,10 @@ endif
 $(OUT):
 	mkdir -p $@
 
-$(OUT)/vocab.txt: $(DATA)/train.jsonl | $(OUT)
+$(OUT)/checked: $(DATA)/train.jsonl $(DATA)/val.jsonl | $(OUT)
+	$(call named,$(VIDEOS),$(TASK_IS) $^)
+
+$(OUT)/vocab.txt: $(DATA)/train.jsonl $(OUT)/checked
 	if [ -e $(DATA)/vocab.txt ]; then cp $(DATA)/vocab.txt $@; \
 	else cb-vocab -o $@ $(DATA)/train.jsonl; fi
 

@@ -69,7 +69,11 @@ $(OUT):
 $(OUT)/images.lmdb: $(DATA)/images | $(OUT)
 	cb-pack $@ $(DATA)/images
 
-$(OUT)/vocab.txt: $(QUESTIONS) | $(OUT)
+$(OUT)/checked: $(QUESTIONS) $(wildcard $(DATA)/val.jsonl $(DATA)/test.jsonl) \
+    $(IMAGES) | $(OUT)
+	$(call named,$(IMAGES),--split eval $(filter %.jsonl,$^))
+
+$(OUT)/vocab.txt: $(QUESTIONS) $(OUT)/checked
 	if [ -e $(DATA)/vocab.txt ]; then cp $(DATA)/vocab.txt $@; \
 	else cb-vocab -o $@ $(QUESTIONS); fi
 

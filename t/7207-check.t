@@ -62,7 +62,7 @@ is "$(grep -c ': answer: ' err) $(awk '$1 == "answer" { print $2 }' out)" '1 3' 
     '--show bounds what is told, not what is counted'
 cb-check --allow line --allow text --allow repeated --allow answer \
     --allow missing -a labels.json set/bad.jsonl >out 2>err
-is "$? $(grep -c faults err)" '0 0' '--allow forgives'
+is "$? $(cat err)" '0 ' '--allow forgives, in silence'
 like out '^answer +3 \(allowed\)$' 'and says so'
 cp labels.json set/ans2label.json
 is "$(faults --split eval set/bad.jsonl)" \

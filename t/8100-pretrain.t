@@ -1,10 +1,10 @@
 #!/bin/bash
-# pipelines/pretrain.mk and tgif-count.mk on the real set: a few steps of a tiny
-# model from annotations to figures, from folders and from LMDBs; a count model
-# that begins with what was pretrained; and what is said of missing files.
+# pipelines/pretrain.mk, vqa.mk and tgif-count.mk on the real set: a few steps of a
+# tiny model from annotations to figures, from folders and from LMDBs; models that
+# begin with what was pretrained; and what is said of missing files.
 . "$(dirname "$0")/lib.sh"
 [ -e "$SHARED/media/annotations" ] || skip_all 'no media'
-plan 27
+plan 32
 A=$SHARED/media/annotations
 
 cat >tiny.json <<'X'
@@ -60,6 +60,23 @@ pipe pretrain DATA=data CONFIG=pretrain.json OUT=l TRAIN_FLAGS='-j 1'
 is $? 0 'with an LMDB'
 weights() { cb-dump "$1"/run/ckpt/* | tail -n +2; }
 cmp -s <(weights p) <(weights l); ok $? 'the same weights'
+
+# questions about those pictures
+mkdir q r; ln -s "$SHARED/media/images" q/images; cp -r data/vg/images.lmdb r
+jq '.task = "vqa"' tiny.json >vqa.json
+for d in q r; do
+	head -n 20 "$A/vqa.jsonl" >$d/train.jsonl
+	tail -n 6 "$A/vqa.jsonl" >$d/val.jsonl
+	cp "$A/vqa_ans2label.json" $d/ans2label.json
+	cp p/vocab.txt $d
+	pipe vqa DATA=$d CONFIG=vqa.json OUT=v.$d \
+	    TRAIN_FLAGS="-s e2e_weights_path=$(echo "$PWD"/p/run/ckpt/*)"
+	is $? 0 "questions about pictures, $d"
+	diag <err
+	is "$(jq -c '[.questions, .missing, (.overall_acc | type)]' \
+	    v.$d/metrics.json)" '[6,0,"number"]' 'figures'
+done
+cmp -s <(weights v.q) <(weights v.r); ok $? 'the same weights from an LMDB'
 
 # how often?  The questions are real ones, the numbers are not.
 mkdir v; ln -s "$SHARED/media/videos" v/videos

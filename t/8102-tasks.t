@@ -7,7 +7,7 @@
 A=$SHARED/media/annotations V=$SHARED/media/videos
 ret='msrvtt-ret didemo-ret anet-ret' open='msrvtt-qa tgif-frameqa'
 choice='tgif-action tgif-transition'
-plan 82
+plan 84
 
 cat >tiny.json <<'X'
 {"max_img_size": 64, "max_txt_len": 16, "train_batch_size": 4,
@@ -96,6 +96,14 @@ for p in msrvtt-qa msrvtt-ret; do
 	pipe $p DATA=l.$p CONFIG=$p.json OUT=o/l.$p; is $? 0 "$p: with an LMDB"
 	cmp -s <(weights o/$p) <(weights o/l.$p); ok $? 'the same weights'
 done
+
+# a medium that is not there is named before anything is learnt from the others
+mkdir gone; cp msrvtt-qa/*.json* gone; ln -s ../few gone/videos
+sed -i '3s/"video_id":"[^"]*"/"video_id":"nobody"/' gone/train.jsonl
+pipe msrvtt-qa DATA=gone CONFIG=msrvtt-qa.json OUT=o/gone
+is "$? $(ls o/gone)" '2 ' 'a medium that is missing fails it at once'
+is "$(cat err | head -n 2 | paste -sd' ')" "cb-check: missing: nobody: no medium \
+of this name in gone/videos cb-check: 1 fault" 'and is named'
 
 # a filter that fails
 mkdir bin; cp "$BUILD"/bin/cb-* bin; rm o/msrvtt-qa/predictions.jsonl
