@@ -77,6 +77,23 @@ check_fetch(struct cb_media *m, const json_t *row, int clips)
 }
 
 /*
+ * Opening must not decode everything to know which frames there are; nobody
+ * knows that of the packets of makeup.avi.
+ */
+static int64_t
+check_open(struct cb_media *m, const json_t *row)
+{
+	const char *file = json_string_value(json_object_get(row, "file"));
+	int64_t fed = cb_media_fed(m), n = cb_media_info(m)->frames;
+
+	if (2 * fed <= n || strcmp(file, "makeup.avi") == 0)
+		return 0;
+	printf("# %s: %lld packets to list %lld frames\n", file,
+	    (long long)fed, (long long)n);
+	return 1;
+}
+
+/*
  * Fetching the last of many frames must not decode them all, which would be
  * right and slow.  Only where packets say which frames they are and the last
  * key frame is in the second half.
@@ -88,7 +105,8 @@ check_cost(struct cb_media *m, const json_t *row)
 		"bird_nonref.mp4", "bottles.mp4", "cars_above.mp4",
 		"cockatoo.mp4", "cups_opengop.mp4", "desk.3gp", "flower.webm",
 		"green_screen.mp4", "plane.mp4", "sign_again.wmv",
-		"telescope.mp4", "toy_pig.ogv", "toy_rabbit_hevc.mp4"
+		"telescope.mp4", "toy_elf_headless.ts", "toy_frog.mpg",
+		"toy_pig.ogv", "toy_rabbit_hevc.mp4"
 	};
 	const char *file = json_string_value(json_object_get(row, "file"));
 	int64_t last = cb_media_info(m)->frames - 1, before, cost;
@@ -124,7 +142,7 @@ check(const json_t *row, const char *file, const char *dir)
 		printf("FAIL %s: %s\n", file, cb_error());
 	} else {
 		t[1] = cb_now();
-		many = check_fetch(m, row, 8);
+		many = check_open(m, row) + check_fetch(m, row, 8);
 		few = check_fetch(m, row, 1) + check_cost(m, row);
 		t[2] = cb_now();
 		cb_media_close(m);

@@ -1,15 +1,14 @@
 /*
  * The file of a video and its packets: the demuxer and the decoder are opened,
  * the packets of the first video stream listed without decoding, and the start
- * is found again.  In a sane file each packet is one frame, so the sorted times
- * of the packets number the frames; video_list_times() says whether it holds.
+ * is found again.
  */
 #include <stdlib.h>
 #include <string.h>
 
 #include "media/video.h"
 
-#define MAX_PACKETS (1 << 23)
+#define MAX_PACKETS (1 << 22)	/* 19 hours of 60 a second */
 
 AVStream *
 video_stream(const struct video *v)
@@ -205,47 +204,14 @@ video_list_packets(struct video *v)
 		p = &v->packets[v->npackets++];
 		p->pts = v->pkt->pts;
 		p->dts = v->pkt->dts;
+		p->pos = v->pkt->pos;
+		p->size = v->pkt->size;
 		p->key = v->pkt->flags & AV_PKT_FLAG_KEY;
 		p->hidden = is_hidden(v);
+		if (video_order_packet(v, p) < 0)
+			return -1;
 	}
 	return rc;
-}
-
-int
-video_by_value(const void *a, const void *b)
-{
-	int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
-
-	return x < y ? -1 : x > y;
-}
-
-/* Sorted times of the packets into info->pts; are they exact? */
-int
-video_list_times(struct video *v)
-{
-	enum AVCodecID id = video_stream(v)->codecpar->codec_id;
-	const AVCodecDescriptor *d = avcodec_descriptor_get(id);
-	bool reorders = d == NULL || (d->props & AV_CODEC_PROP_REORDER);
-	int64_t *pts, n = 0;
-	int i;
-
-	if ((pts = malloc(sizeof(*pts) * (v->npackets + 1))) == NULL)
-		return cb_fail(CB_ENOMEM, "%s", v->name);
-	v->exact = v->npackets > 0 && v->packets[0].key &&
-	    !(reorders && strcmp(v->fmt->iformat->name, "avi") == 0);
-	for (i = 0; i < v->npackets; i++) {
-		if (v->packets[i].pts == AV_NOPTS_VALUE)
-			v->exact = false;
-		else if (!v->packets[i].hidden)
-			pts[n++] = v->packets[i].pts;
-	}
-	qsort(pts, n, sizeof(*pts), video_by_value);
-	for (i = 1; i < n; i++)
-		if (pts[i] == pts[i - 1])
-			v->exact = false;
-	v->info->pts = pts;
-	v->info->frames = n;
-	return 0;
 }
 
 /* ---- back to the start --------------------------------------------------- */

@@ -13,22 +13,70 @@
 #include "media/video.h"
 
 #define SEEK_READS 4096		/* packets to pass over after a seek */
+#define SEEK_BACK 4		/* packets to begin before, by bytes */
 
 /* ---- the short way ------------------------------------------------------- */
 
-/* Number of the key packet to start from for a time; -1: there is none. */
+/* Number of the key packet to start from for a frame; -1: there is none. */
 static int
-key_before(const struct video *v, int64_t pts)
+key_before(const struct video *v, int64_t index)
 {
 	int i, at = v->npackets - 1;
 
-	for (i = 0; i < v->npackets; i++)
-		if (v->packets[i].pts == pts && !v->packets[i].hidden)
-			at = i;
+	while (at > 0 && v->packets[at].index != index)
+		at--;
 	for (i = at; i >= 0; i--)
-		if (v->packets[i].key && v->packets[i].pts <= pts)
+		if (v->packets[i].key &&
+		    v->packets[i].order <= v->packets[at].order)
 			return i;
 	return -1;
+}
+
+/*
+ * Reads on until the packet number k is pending.  Behind a seek the first ones
+ * may be remains of others, under its time: its size tells it from them.
+ */
+static bool
+read_up_to(struct video *v, int k, int reads, int64_t last_dts)
+{
+	const struct packet *p = &v->packets[k];
+
+	v->pending = false;
+	while (reads-- > 0 && video_packet_read(v) > 0) {
+		if (v->pkt->pts == p->pts && v->pkt->size == p->size) {
+			v->cur = k;
+			v->pending = true;
+			v->drained = false;
+			avcodec_flush_buffers(v->dec);
+			return true;
+		}
+		if (last_dts != AV_NOPTS_VALUE && v->pkt->dts > last_dts)
+			break;
+	}
+	return false;
+}
+
+/*
+ * Formats without a table of packets would search for a time, reading here and
+ * there, but we know where the packet lies.  What is read first where frames
+ * are not aligned is wrong, so it is begun some packets earlier.
+ */
+static bool
+seek_bytes(struct video *v, int k)
+{
+	const char *f = v->fmt->iformat->name;
+	int back;
+
+	if (strcmp(f, "mpeg") != 0 && strcmp(f, "mpegts") != 0 &&
+	    strcmp(f, "ogg") != 0)
+		return false;
+	for (back = 0; back < SEEK_BACK && back <= k; back++)
+		if (v->packets[k - back].pos >= 0 &&
+		    av_seek_frame(v->fmt, v->stream, v->packets[k - back].pos,
+		    AVSEEK_FLAG_BYTE) >= 0 &&
+		    read_up_to(v, k, back + SEEK_BACK, AV_NOPTS_VALUE))
+			return true;
+	return false;
 }
 
 /* Leaves the packet number k pending; false: did not get there. */
@@ -37,29 +85,29 @@ seek_packet(struct video *v, int k)
 {
 	const struct packet *p = &v->packets[k];
 	int64_t ts[2] = { p->pts, p->dts };
-	int i, n;
+	int i;
 
-	for (i = 0; i < 2; i++) {
-		if (ts[i] == AV_NOPTS_VALUE)
-			continue;
-		v->pending = false;
-		if (av_seek_frame(v->fmt, v->stream, ts[i],
-		    AVSEEK_FLAG_BACKWARD) < 0)
-			continue;
-		for (n = 0; n < SEEK_READS; n++) {
-			if (video_packet_read(v) <= 0)
-				break;
-			if (v->pkt->pts == p->pts) {
-				v->cur = k;
-				v->pending = true;
-				avcodec_flush_buffers(v->dec);
-				return true;
-			}
-			if (p->dts != AV_NOPTS_VALUE && v->pkt->dts > p->dts)
-				break;
-		}
-	}
+	if (seek_bytes(v, k))
+		return true;
+	for (i = 0; i < 2; i++)
+		if (ts[i] != AV_NOPTS_VALUE && av_seek_frame(v->fmt, v->stream,
+		    ts[i], AVSEEK_FLAG_BACKWARD) >= 0 &&
+		    read_up_to(v, k, SEEK_READS, p->dts))
+			return true;
 	return false;
+}
+
+/* To the first packet.  Opening again costs more than a seek, but here each
+ * packet is compared with the list, so a seek will do. */
+static int
+short_way_to_start(struct video *v)
+{
+	if (v->fresh)
+		return 0;
+	if (!seek_packet(v, 0))
+		return video_to_start(v);
+	v->fresh = true;
+	return 0;
 }
 
 /*
@@ -81,17 +129,15 @@ read_preamble(struct video *v)
 }
 
 static bool
-is_wanted(const struct video *v, const int64_t *want, int n, int64_t pts)
+is_wanted(const struct packet *p, const int64_t *want, int n)
 {
-	int64_t index = video_number_of(v, pts);
-
-	return v->info->pts[index] == pts &&
-	    bsearch(&index, want, n, sizeof(*want), video_by_value) != NULL;
+	return p->index >= 0 && bsearch(&p->index, want, n, sizeof(*want),
+	    video_by_value) != NULL;
 }
 
 /*
- * Feeds one packet, without slices that nobody needs.  from: time of the key
- * packet last sought; what precedes it in time cannot be right and may
+ * Feeds one packet, without slices that nobody needs.  from: order of the key
+ * packet last sought; what comes out before it cannot be right and may
  * complain.  Behind such a packet H.264 may also ask to forget pictures that
  * came before it, which the decoder has never seen: it says so and is as right
  * as without (cups_opengop.mp4).  False: leave the short way.
@@ -99,7 +145,7 @@ is_wanted(const struct video *v, const int64_t *want, int n, int64_t pts)
 static bool
 feed_wanted(struct video *v, const int64_t *want, int n, int64_t from)
 {
-	int64_t pts;
+	const struct packet *p;
 	bool early;
 	int rc;
 
@@ -112,11 +158,12 @@ feed_wanted(struct video *v, const int64_t *want, int n, int64_t from)
 		v->pending = false;
 		v->cur++;
 	}
-	pts = v->pkt->pts;
-	if (v->cur > v->npackets || pts != v->packets[v->cur - 1].pts)
+	p = &v->packets[v->cur - 1];
+	if (v->cur > v->npackets || v->pkt->pts != p->pts ||
+	    v->pkt->size != p->size)
 		return false;
-	early = pts < from;
-	v->dec->skip_frame = !early && is_wanted(v, want, n, pts) ?
+	early = p->order < from;
+	v->dec->skip_frame = !early && is_wanted(p, want, n) ?
 	    AVDISCARD_DEFAULT : AVDISCARD_NONREF;
 	av_log_clear();
 	av_log_forgive(from > INT64_MIN ? "mmco: unref short failure" : NULL);
@@ -132,14 +179,13 @@ static int
 fetch_seeking(struct video *v, const int64_t *want, int n,
     struct cb_frame **out)
 {
-	int64_t from = INT64_MIN, target;
+	int64_t from = INT64_MIN, at;
 	int i, k, rc;
 
-	if (video_to_start(v) < 0)
+	if (short_way_to_start(v) < 0)
 		return -1;
 	for (i = 0; i < n; ) {
-		target = v->info->pts[want[i]];
-		k = key_before(v, target);
+		k = key_before(v, want[i]);
 		if (k < 0)
 			return 0;
 		if (k > v->cur) {
@@ -147,8 +193,7 @@ fetch_seeking(struct video *v, const int64_t *want, int n,
 				read_preamble(v);
 			if (!seek_packet(v, k))
 				return 0;
-			v->drained = false;
-			from = v->packets[k].pts;
+			from = v->packets[k].order;
 		}
 		for (;;) {
 			rc = avcodec_receive_frame(v->dec, v->frame);
@@ -159,13 +204,15 @@ fetch_seeking(struct video *v, const int64_t *want, int n,
 			}
 			if (rc < 0)
 				return 0;
-			if (v->frame->pts >= target)
+			if ((at = video_number_of(v, v->frame->pts)) >= want[i])
 				break;
 		}
-		if (v->frame->pts != target || v->frame->decode_error_flags ||
+		if (at != want[i] || v->frame->pts != v->info->pts[at] ||
+		    v->frame->decode_error_flags ||
 		    (v->frame->flags & AV_FRAME_FLAG_CORRUPT))
 			return 0;
-		if (video_make_frame(&out[i], v, v->frame, want[i], target) < 0)
+		if (video_make_frame(&out[i], v, v->frame, at,
+		    v->frame->pts) < 0)
 			return -1;
 		i++;
 	}
@@ -239,6 +286,19 @@ done:
 	return rc;
 }
 
+/* Those that were decoded for the list.  1 done, -1 error. */
+static int
+fetch_kept(struct video *v, const int64_t *want, int n, struct cb_frame **out)
+{
+	int i;
+
+	for (i = 0; i < n; i++)
+		if (video_make_frame(&out[i], v, v->kept[want[i]], want[i],
+		    v->info->pts[want[i]]) < 0)
+			return -1;
+	return 1;
+}
+
 int
 video_fetch(struct video *v, const int64_t *want, int n,
     struct cb_frame **out, int *exact)
@@ -249,9 +309,13 @@ video_fetch(struct video *v, const int64_t *want, int n,
 	*exact = n;
 	if (n == 0)
 		return 0;
-	if (v->exact)
+	v->begun = false;
+	if (want[n - 1] < v->nkept)
+		rc = fetch_kept(v, want, n, out);
+	else if (v->exact)
 		rc = fetch_seeking(v, want, n, out);
 	if (rc == 0) {
+		v->fresh = false;	/* the start was sought */
 		for (i = 0; i < n; i++) {
 			cb_frame_free(out[i]);
 			out[i] = NULL;

@@ -62,16 +62,18 @@ take(struct video *v)
 int64_t
 video_number_of(const struct video *v, int64_t pts)
 {
-	int64_t lo = 0, hi = v->info->frames, mid;
+	int64_t lo = 0, hi = v->info->frames, mid, at;
 
 	while (lo < hi) {
 		mid = lo + (hi - lo) / 2;
-		if (v->info->pts[mid] <= pts)
+		at = v->by_time != NULL ? v->by_time[mid] : mid;
+		if (v->info->pts[at] <= pts)
 			lo = mid + 1;
 		else
 			hi = mid;
 	}
-	return lo > 0 ? lo - 1 : 0;
+	lo = lo > 0 ? lo - 1 : 0;
+	return v->by_time != NULL ? v->by_time[lo] : lo;
 }
 
 /* The next frame of the plain way: 1, 0 at the end, -1. */
@@ -94,37 +96,6 @@ video_decode(struct video *v)
 	v->index = v->exact ? video_number_of(v, v->pts) : v->counted;
 	v->counted++;
 	return 1;
-}
-
-/* The list of times the hard way. */
-int
-video_list_by_decoding(struct video *v)
-{
-	int64_t *pts = NULL, *more, n = 0, room = 0;
-	int rc;
-
-	if (video_to_start(v) < 0)
-		return -1;
-	while ((rc = video_decode(v)) > 0) {
-		if (n == room) {
-			room = room > 0 ? 2 * room : 256;
-			more = realloc(pts, sizeof(*pts) * room);
-			if (more == NULL) {
-				free(pts);
-				return cb_fail(CB_ENOMEM, "%s", v->name);
-			}
-			pts = more;
-		}
-		pts[n++] = v->pts;
-	}
-	if (rc < 0) {
-		free(pts);
-		return -1;
-	}
-	free(v->info->pts);
-	v->info->pts = pts;
-	v->info->frames = n;
-	return 0;
 }
 
 /* Memory for a picture, not zeroed: all of it will be written. */
@@ -202,10 +173,10 @@ video_make_frame(struct cb_frame **out, struct video *v, const AVFrame *f,
 	return 0;
 }
 
-int
+void
 video_rewind(struct video *v)
 {
-	return video_to_start(v);
+	v->begun = false;
 }
 
 int
@@ -213,9 +184,22 @@ video_next(struct video *v, struct cb_frame **out)
 {
 	int rc;
 
-	/* opened by another thread, perhaps: its log is not this one's */
-	if (v->fresh)
+	if (!v->begun) {
+		/* opened by another thread, perhaps: its log is not ours */
 		av_log_clear();
+		v->next = 0;
+		if (v->nkept < v->info->frames && video_to_start(v) < 0)
+			return -1;
+		v->begun = true;
+	}
+	if (v->nkept == v->info->frames) {
+		if (v->next == v->nkept)
+			return 0;
+		rc = video_make_frame(out, v, v->kept[v->next], v->next,
+		    v->info->pts[v->next]);
+		v->next++;
+		return rc < 0 ? -1 : 1;
+	}
 	if ((rc = video_decode(v)) <= 0)
 		return rc;
 	return video_make_frame(out, v, v->frame, v->index, v->pts) < 0 ?

@@ -471,7 +471,8 @@ get_asked(struct cb_load *l, const json_t *asked)
 	    cb_media_damage(l->m) == NULL)
 		return 1;
 	clear_got(l);
-	return cb_media_rewind(l->m);
+	cb_media_rewind(l->m);
+	return 0;
 }
 
 static int
@@ -542,8 +543,7 @@ turn_to_asked(struct cb_load *l, struct cb_writer *w, int64_t n)
 
 	if (rc != 0 || before == l->asked)
 		return rc;
-	if (cb_media_rewind(l->m) < 0)
-		return -1;
+	cb_media_rewind(l->m);
 	for (; n > 0 && (rc = cb_media_next(l->m, &f)) > 0; n--)
 		cb_frame_free(f);
 	return rc < 0 ? -1 : 0;

@@ -145,11 +145,12 @@ cb_media_next(struct cb_media *m, struct cb_frame **out)
 	return 1;
 }
 
-int
+void
 cb_media_rewind(struct cb_media *m)
 {
 	m->given = false;
-	return m->video != NULL ? video_rewind(m->video) : 0;
+	if (m->video != NULL)
+		video_rewind(m->video);
 }
 
 int

@@ -89,7 +89,7 @@ int	cb_media_fetch(struct cb_media *m, const int64_t *want, int n,
 	    struct cb_frame **out, int *exact);
 
 /* cb_media_next() gives the first frame again. */
-int	cb_media_rewind(struct cb_media *m);
+void	cb_media_rewind(struct cb_media *m);
 
 /* Why less than everything came out so far; NULL: no damage was met. */
 const char *cb_media_damage(const struct cb_media *m);

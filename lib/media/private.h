@@ -48,7 +48,7 @@ int	video_open(struct video **out, struct input *in, const char *name,
 	    const struct cb_media_limits *limits, struct cb_media_info *info);
 void	video_close(struct video *v);
 int	video_next(struct video *v, struct cb_frame **out);
-int	video_rewind(struct video *v);
+void	video_rewind(struct video *v);
 int	video_fetch(struct video *v, const int64_t *want, int n,
 	    struct cb_frame **out, int *exact);
 const char *video_damage(const struct video *v);

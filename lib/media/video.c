@@ -2,12 +2,10 @@
  * Videos through FFmpeg.
  *
  * Opening looks through all packets of the first video stream (demux.c),
- * without decoding.  In a sane file their times number the frames, and a frame
- * can be found after a seek by its time alone: the file is *exact*.  Where that
- * does not hold (AVI with B-frames, where times are made up; a stream that
- * begins in the middle of a group of pictures; packets without times) opening
- * decodes the whole file once for the list of times (frames.c), and nothing is
- * ever sought in it (fetch.c).
+ * without decoding, and numbers the frames by them (list.c).  A frame can then
+ * be found after a seek by its time alone: the file is *exact*.  Where that does
+ * not hold opening decodes the whole file once, and nothing is ever sought in
+ * it; wanted frames are brought by fetch.c.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -131,12 +129,12 @@ video_open(struct video **out, struct input *in, const char *name,
 		goto done;
 	}
 	v->fresh = false;
-	if (video_list_packets(v) < 0 || video_list_times(v) < 0)
+	if (video_list_packets(v) < 0)
 		goto done;
 	info->image = is_image(v);
 	if (!info->image)
 		check_whole(v);
-	if (!v->exact && !info->image && video_list_by_decoding(v) < 0)
+	if (video_list_frames(v) < 0)
 		goto done;
 	info->duration_s = info->image ? 0 :
 	    span(info) * info->tb_num / info->tb_den;
@@ -146,8 +144,6 @@ video_open(struct video **out, struct input *in, const char *name,
 		    "holds no picture");
 		goto done;
 	}
-	if (video_to_start(v) < 0)
-		goto done;
 	*out = v;
 	v = NULL;
 	rc = 0;
@@ -161,11 +157,14 @@ video_close(struct video *v)
 {
 	if (v == NULL)
 		return;
+	video_kept_free(v);
+	video_order_close(v);
 	video_file_close(v);
 	sws_freeContext(v->sws);
 	av_packet_free(&v->pkt);
 	av_frame_free(&v->frame);
 	free(v->packets);
+	free(v->by_time);
 	free(v->damage);
 	free(v->hint);
 	free(v->name);

@@ -1,0 +1,159 @@
+/*
+ * listing [FILE ...]: are those frames listed that a decoder gives, and are they
+ * fetched as it gives them?  Of videos that are made here, of kinds whose
+ * packets tell little, and of the files named; each whole, and, where its
+ * container bears it, without its beginning.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include <libavutil/pixfmt.h>
+
+#include "media/media.h"
+#include "tap.h"
+
+#define FRAMES 60
+#define CUTS 16			/* at whole packets of a transport stream */
+#define PACKET 188
+#define TRIES 4			/* fetches of each */
+
+#define X264 "preset=veryfast:bf=3:g=15"
+static const struct cb_film_format formats[] = {
+	{ "h264.avi", "", "avi", "libx264", AV_PIX_FMT_YUV420P, X264 },
+	{ "h264-pyramid.avi", "", "avi", "libx264", AV_PIX_FMT_YUV420P,
+	    "preset=veryfast:bf=8:b_strategy=0:b-pyramid=normal" },
+	{ "h264-flat.avi", "", "avi", "libx264", AV_PIX_FMT_YUV420P,
+	    "preset=veryfast:bf=0:g=15" },
+	{ "h264-open.avi", "", "avi", "libx264", AV_PIX_FMT_YUV420P,
+	    X264 ":x264-params=open-gop=1" },
+	{ "h264.ts", "", "mpegts", "libx264", AV_PIX_FMT_YUV420P, X264 },
+	{ "h264-open.ts", "", "mpegts", "libx264", AV_PIX_FMT_YUV420P,
+	    "preset=veryfast:g=15:bf=8:x264-params=open-gop=1" },
+	{ "mpeg2.ts", "", "mpegts", "mpeg2video", AV_PIX_FMT_YUV420P,
+	    "bf=2:g=12" },
+	{ "mpeg2.mpg", "", "mpeg", "mpeg2video", AV_PIX_FMT_YUV420P,
+	    "bf=2:g=12" },
+	{ "mpeg4.avi", "", "avi", "mpeg4", AV_PIX_FMT_YUV420P, "bf=0:g=12" },
+	{ "mpeg4-b.avi", "", "avi", "mpeg4", AV_PIX_FMT_YUV420P, "bf=2:g=12" },
+	{ "mpeg2.avi", "", "avi", "mpeg2video", AV_PIX_FMT_YUV420P, "bf=2" },
+};
+
+/* Frames as they come, by sha256; -1 where they are not as they are listed. */
+static int64_t
+decode_all(struct cb_media *m, char (*sums)[65])
+{
+	int64_t n = 0, frames = cb_media_info(m)->frames;
+	struct cb_frame *f;
+	int rc;
+
+	while ((rc = cb_media_next(m, &f)) > 0) {
+		if (n == frames || f->index != n) {
+			printf("# frame %lld of %lld comes as %lld\n",
+			    (long long)n, (long long)frames,
+			    (long long)f->index);
+			cb_frame_free(f);
+			return -1;
+		}
+		cb_sha256(sums[n++], f->rgb.data, cb_array_bytes(&f->rgb));
+		cb_frame_free(f);
+	}
+	return rc < 0 || n != frames ? -1 : n;
+}
+
+static bool
+fetch(struct cb_media *m, char (*sums)[65], const int64_t *want, int n)
+{
+	struct cb_frame *got[2];
+	bool good = true;
+	char sum[65];
+	int exact, i;
+
+	if (cb_media_fetch(m, want, n, got, &exact) < 0)
+		return false;
+	for (i = 0; i < n; i++) {
+		cb_sha256(sum, got[i]->rgb.data, cb_array_bytes(&got[i]->rgb));
+		good = good && got[i]->index == want[i] &&
+		    strcmp(sum, sums[want[i]]) == 0;
+		cb_frame_free(got[i]);
+	}
+	return good && exact == n;
+}
+
+/* A file that cannot be opened has nothing to be listed. */
+static bool
+check(const char *name, const uint8_t *data, int64_t bytes)
+{
+	struct cb_source src = { .name = name, .data = data, .bytes = bytes };
+	char (*sums)[65] = NULL;
+	struct cb_media *m;
+	int64_t n, want[2];
+	bool good;
+	int i;
+
+	if (cb_media_open(&m, &src, NULL) < 0)
+		return true;
+	n = cb_media_info(m)->frames;
+	sums = calloc(n + 1, sizeof(*sums));
+	good = sums != NULL && decode_all(m, sums) == n;
+	for (i = 0; good && i < TRIES; i++) {
+		want[0] = i * n / (2 * TRIES);
+		want[1] = n - 1 - i * n / (2 * TRIES + 1);
+		good = fetch(m, sums, want, want[1] > want[0] ? 2 : 1);
+	}
+	free(sums);
+	cb_media_close(m);
+	return good;
+}
+
+/* name: of the kind, for messages */
+static void
+check_file(const char *path, const char *name)
+{
+	bool cuts = strstr(name, ".ts") != NULL || strstr(name, ".mpg") != NULL;
+	int64_t bytes, at;
+	int k, bad = 0;
+	char *data;
+
+	if (cb_file_read(&data, &bytes, path, 1 << 26) < 0) {
+		ok(false, "%s: %s", name, cb_error());
+		return;
+	}
+	for (k = 0; k == 0 || (cuts && k < CUTS); k++) {
+		at = bytes * k / (CUTS + 2) / PACKET * PACKET;
+		if (!check(name, (uint8_t *)data + at, bytes - at)) {
+			printf("# %s from byte %lld\n", name, (long long)at);
+			bad++;
+		}
+	}
+	ok(bad == 0, "%s: what is listed comes, and is found%s", name,
+	    cuts ? ", wherever it begins" : "");
+	free(data);
+}
+
+static void
+check_made(const struct cb_film_format *f)
+{
+	struct cb_scene s = { .w = 96, .h = 64, .n = 1 };
+	struct cb_rng rng = { .seed = 3, .purpose = CB_RNG_DEMO };
+
+	cb_scene_vary(&s, &rng);
+	if (cb_scene_film("film", &s, f, 25, 1, FRAMES) < 0)
+		ok(false, "%s: %s", f->name, cb_error());
+	else
+		check_file("film", f->name);
+}
+
+int
+main(int argc, char **argv)
+{
+	size_t k;
+	int i;
+
+	cb_program_set("listing");
+	plan((int)CB_LEN(formats) + argc - 1);
+	for (k = 0; k < CB_LEN(formats); k++)
+		check_made(&formats[k]);
+	for (i = 1; i < argc; i++)
+		check_file(argv[i], argv[i]);
+	return done();
+}
