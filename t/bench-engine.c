@@ -3,7 +3,7 @@
  * addition), beside the peak that one core reaches with nothing but fused
  * multiply-adds on registers.
  *
- *	bench-engine [NAME [THREADS]]		default cpu 1
+ *	bench-engine [NAME [THREADS [PICTURES]]]	default cpu 1 8
  */
 #include <stdlib.h>
 #include <string.h>
@@ -227,6 +227,8 @@ prepare(int P, int h, int w, int S)
 int
 main(int argc, char **argv)
 {
+	int P = argc > 3 ? atoi(argv[3]) : 8;
+
 	if (cb_engine_open(&e, argc > 1 ? argv[1] : "cpu",
 	    argc > 2 ? atoi(argv[2]) : 1) < 0)
 		return cb_complain();
@@ -243,13 +245,25 @@ main(int argc, char **argv)
 	conv(32, 4, 128, 512, 1, 1);
 	conv(32, 4, 512, 128, 3, 1);
 	/* the model of the paper at 448 pixels */
-	conv(4, 448, 3, 64, 7, 2);
-	conv(4, 112, 64, 64, 3, 1);
-	conv(4, 112, 64, 256, 1, 1);
-	conv(4, 56, 512, 256, 1, 2);
-	conv(4, 28, 256, 256, 3, 1);
-	conv(4, 14, 512, 2048, 1, 1);
-	conv(4, 14, 2048, 768, 3, 1);
+	conv(P, 448, 3, 64, 7, 2);
+	conv(P, 112, 64, 64, 1, 1);
+	conv(P, 112, 64, 64, 3, 1);
+	conv(P, 112, 64, 256, 1, 1);
+	conv(P, 112, 256, 64, 1, 1);
+	conv(P, 112, 256, 128, 1, 2);
+	conv(P, 112, 256, 512, 1, 2);
+	conv(P, 56, 128, 128, 3, 1);
+	conv(P, 56, 128, 512, 1, 1);
+	conv(P, 56, 512, 128, 1, 1);
+	conv(P, 56, 512, 1024, 1, 2);
+	conv(P, 28, 256, 256, 3, 1);
+	conv(P, 28, 256, 1024, 1, 1);
+	conv(P, 28, 1024, 256, 1, 1);
+	conv(P, 28, 1024, 2048, 1, 2);
+	conv(P, 14, 512, 512, 3, 1);
+	conv(P, 14, 512, 2048, 1, 1);
+	conv(P, 14, 2048, 512, 1, 1);
+	conv(P, 14, 2048, 768, 3, 1);
 	linear(2240, 128, 512, CB_ACT_GELU);
 	linear(2240, 512, 128, CB_ACT_NONE);
 	linear(160, 256, 30, CB_ACT_NONE);

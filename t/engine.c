@@ -673,9 +673,27 @@ static const struct {
 	    9, 1, 1, 1, 1 }),
 	CASE(conv, struct conv_case, {{ 2, 2, 64, 32, 3, 1, 1 },
 	    19, 0, 0, 0, 0 }),
-	/* large enough to be cut into bands of rows */
+	/* whole vectors of channels: by taps, ragged panels and rows */
+	CASE(conv, struct conv_case, {{ 13, 7, 48, 80, 1, 1, 0 },
+	    2, 1, 1, 1, 1 }),
 	CASE(conv, struct conv_case, {{ 23, 21, 64, 64, 3, 1, 1 },
-	    2, 1, 1, 1, 0 }),
+	    1, 1, 1, 1, 0 }),
+	CASE(conv, struct conv_case, {{ 9, 5, 16, 48, 3, 1, 1 },
+	    6, 0, 1, 1, 1 }),
+	CASE(conv, struct conv_case, {{ 9, 7, 32, 48, 1, 2, 0 },
+	    31, 1, 1, 1, 0 }),
+	CASE(conv, struct conv_case, {{ 3, 3, 1024, 32, 1, 1, 0 },
+	    1, 0, 0, 0, 0 }),
+	CASE(conv, struct conv_case, {{ 10, 10, 64, 32, 1, 3, 0 },
+	    3, 0, 0, 1, 1 }),
+	/* by Winograd, tiles whole and cut */
+	CASE(conv, struct conv_case, {{ 12, 16, 64, 96, 3, 1, 1 },
+	    4, 1, 1, 1, 1 }),
+	CASE(conv, struct conv_case, {{ 29, 31, 96, 64, 3, 1, 1 },
+	    1, 0, 1, 1, 0 }),
+	CASE(conv, struct conv_case, {{ 13, 14, 64, 64, 3, 1, 1 },
+	    31, 1, 0, 1, 0 }),
+	/* large enough to be cut into bands of rows */
 	CASE(conv, struct conv_case, {{ 43, 37, 16, 64, 7, 2, 3 },
 	    1, 0, 1, 1, 0 }),
 	/* H W C k stride pad relu, P */

@@ -40,6 +40,8 @@ cpu_of(struct cb_engine *e)
 /* Records what sync() will report. */
 void	cpu_fail(struct cpu *c, enum cb_code code, const char *what);
 
+/* Memory on 64 bytes, not cleared, to be given to free(). */
+void	*cpu_large(int64_t bytes);
 /* Scratch that lasts until the next call; NULL: recorded, give up. */
 void	*cpu_shared(struct cpu *c, int64_t bytes);
 /* Makes c->own[thread] at least so large; -1: recorded. */
@@ -91,6 +93,14 @@ static inline void
 store(float *p, v16 v)
 {
 	*(v16 *)p = v;
+}
+
+typedef int32_t v16i __attribute__((vector_size(64)));
+
+static inline v16
+positive(v16 x)
+{
+	return (v16)((v16i)x & (v16i)(x > 0));
 }
 
 static inline float
