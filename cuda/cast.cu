@@ -81,11 +81,11 @@ channels(E *y, int Cy, const E *x, int Cx, bool add, int64_t rows)
 {
 	const int wide = Cy / N;
 	float v[N], was[N];
+	uint32_t row;
 
 	CU_EACH(i, rows * wide) {
-		const int64_t row = i / wide;
-		const int c = (int)(i - row * wide) * N;
-		const E *from = x + row * Cx + c;
+		const int c = (int)cu_split(&row, (uint32_t)i, wide) * N;
+		const E *from = x + (int64_t)row * Cx + c;
 
 		if (Cx % N == 0 && c + N <= Cx)
 			cu_load<N>(v, from);

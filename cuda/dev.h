@@ -148,6 +148,13 @@ cb_mul_hi(uint32_t a, uint32_t b)
 	return __umulhi(a, b);
 }
 
+/* The place of the lowest bit that is set; u is not 0. */
+CB_FN int
+cb_lowest(uint32_t u)
+{
+	return __ffs((int)u) - 1;
+}
+
 CB_FN float cb_exp(float x) { return expf(x); }
 CB_FN float cb_expm1(float x) { return expm1f(x); }
 CB_FN float cb_log(float x) { return logf(x); }

@@ -23,20 +23,32 @@
 #define CU_ROWS_OF(E, C, f, ...) ((C) % CB_WIDE(E) == 0 ? \
 	f<E, CB_WIDE(E)>(__VA_ARGS__) : f<E, 1>(__VA_ARGS__))
 
-/* Blocks of so many threads for n items, one a thread; where there are more,
- * threads go on at a stride of the grid. */
+/*
+ * Blocks of so many threads for n items, one a thread; where there are more,
+ * threads go on at a stride of the grid.  Places are told from the number of an
+ * item by division in 32 bits: where 2^32 items, 64 GB of them, do not do, the
+ * launch is refused for its 0 blocks.
+ */
 static inline unsigned
 cu_blocks(int64_t n, int threads)
 {
 	const int64_t blocks = (n + threads - 1) / threads;
 
-	return (unsigned)(blocks < 1 << 16 ? blocks : 1 << 16);
+	return n >> 32 != 0 ? 0 : blocks < 1 << 16 ? (unsigned)blocks : 1 << 16;
 }
 
 /* The items of a thread: its own, and those at strides of the grid. */
 #define CU_EACH(i, n) \
 	for (int64_t i = (int64_t)blockIdx.x * blockDim.x + threadIdx.x; \
 	    i < (n); i += (int64_t)gridDim.x * blockDim.x)
+
+/* q = i / n, is i % n. */
+CB_FN uint32_t
+cu_split(uint32_t *q, uint32_t i, int n)
+{
+	*q = i / (uint32_t)n;
+	return i - *q * (uint32_t)n;
+}
 
 /* N elements, N being CB_WIDE(E) or 1. */
 template <int N, typename E> CB_FN void

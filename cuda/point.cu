@@ -71,15 +71,16 @@ template <typename E, int N> CB_KERNEL(THREADS)
 bias_act(E *y, const E *x, const float *bias, const E *res, int act,
     int64_t rows, int C)
 {
-	const int wide = C / N, step = (int)((int64_t)gridDim.x * THREADS %
-	    wide);
-	int c = (int)(((int64_t)blockIdx.x * THREADS + threadIdx.x) % wide);
+	const int wide = C / N;
 	float v[N], b[N];
+	uint32_t row;
 
 	CU_EACH(i, rows * wide) {
+		const int c = (int)cu_split(&row, (uint32_t)i, wide) * N;
+
 		cu_load<N>(v, x + i * N);
 		if (bias != NULL) {
-			cu_load_param<N>(b, bias + c * N);
+			cu_load_param<N>(b, bias + c);
 #pragma unroll
 			for (int j = 0; j < N; j++)
 				v[j] += b[j];
@@ -92,8 +93,6 @@ bias_act(E *y, const E *x, const float *bias, const E *res, int act,
 		}
 		activate<N>(v, act);
 		cu_store<N>(y + i * N, v);
-		c += step;
-		c -= c >= wide ? wide : 0;
 	}
 }
 

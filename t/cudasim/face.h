@@ -234,6 +234,8 @@ cb_mul_hi(uint32_t a, uint32_t b)
 	return (uint32_t)((uint64_t)a * b >> 32);
 }
 
+CB_FN int cb_lowest(uint32_t u) { return __builtin_ctz(u); }
+
 CB_FN float cb_exp(float x) { return expf(x); }
 CB_FN float cb_expm1(float x) { return expm1f(x); }
 CB_FN float cb_log(float x) { return logf(x); }
