@@ -1,7 +1,7 @@
 /*
- * Private to the metrics: metric.c has the accuracies of answers and reads the
- * files, rank.c retrieval, count.c and captions.c what those tasks have of
- * their own; measure.c takes truth and predictions batch by batch.
+ * Private to the metrics: metric.c has the accuracies of answers, rank.c
+ * retrieval, count.c and captions.c what those tasks have of their own;
+ * evaluate.c takes truth and predictions from files, measure.c batch by batch.
  */
 #ifndef CB_TASK_METRIC_H
 #define CB_TASK_METRIC_H
