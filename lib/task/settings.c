@@ -1,383 +1,26 @@
 /*
- * Settings: one row a key gives type, place in the struct, range and defaults.
- * There are two columns of defaults, as JSON: what the original takes for a key
- * that a settings file leaves out, and the small model that runs without a
- * file.  Reading, writing and checking all walk the same rows.
+ * Settings as objects and files: defaults, what a file or an option says over
+ * them, and what several keys must be together.
  */
 #include <libgen.h>
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#include "settings.h"
-
-enum kind {
-	INT,		/* int */
-	INT64,
-	REAL,		/* double */
-	BOOL,		/* true, false, 1 or 0 */
-	TEXT,		/* char *, null is "" */
-	PATH,		/* TEXT that may be relative to the settings file */
-	CHOICE,		/* an enum, by name */
-	INTS,		/* int[n] */
-	REALS,		/* double[n] */
-	MILESTONES,	/* int[CB_MAX_MILESTONES] and how many, null is none */
-};
-
-struct row {
-	const char *key;
-	enum kind kind;
-	size_t at;
-	size_t more;		/* n of INTS and REALS, place of a count */
-	double min, max;	/* of each number */
-	const char *original;	/* default, JSON */
-	const char *small;	/* NULL: the same */
-	const char *const *names;	/* of CHOICE, NULL at the end */
-};
-
-static const char *const aggs[] = { "mean", "max", "lse", NULL };
-static const char *const losses[] = { "ce", "bce", "mse", "rank", "", NULL };
-static const char *const decays[] = { "linear", "invsqrt", "constant",
-	"multi_step", NULL };
-
-#define BIG 1e9
-#define AT(field) offsetof(struct cb_settings, field)
-static const struct row keys[] = {
-	{ "task", TEXT, AT(task), 0, 0, 0, "\"\"", NULL, NULL },
-	{ "ans2label_path", PATH, AT(ans2label_path), 0, 0, 0, "null", NULL,
-	    NULL },
-	{ "loss_type", CHOICE, AT(loss_type), 0, 0, 0, "\"\"", NULL, losses },
-	{ "num_labels", INT, AT(num_labels), 0, 0, BIG, "0", NULL, NULL },
-	{ "margin", REAL, AT(margin), 0, 0, BIG, "0.2", NULL, NULL },
-	{ "max_txt_len", INT, AT(max_txt_len), 0, 2, 65536, "20", NULL, NULL },
-	{ "max_img_size", INT, AT(max_img_size), 0, 33, 16384, "448", "128",
-	    NULL },
-	{ "img_pixel_mean", REALS, AT(img_pixel_mean), 3, -BIG, BIG,
-	    "[123.675, 116.28, 103.53]", NULL, NULL },
-	{ "img_pixel_std", REALS, AT(img_pixel_std), 3, 1e-6, BIG,
-	    "[1, 1, 1]", NULL, NULL },
-	{ "img_input_format", TEXT, AT(img_input_format), 0, 0, 0, "\"BGR\"",
-	    NULL, NULL },
-	{ "fps", REAL, AT(fps), 0, 1e-3, 1e4, "1", NULL, NULL },
-	{ "num_frm", INT, AT(num_frm), 0, 1, 4096, "3", "2", NULL },
-	{ "frm_sampling_strategy", TEXT, AT(frm_sampling_strategy), 0, 0, 0,
-	    "\"rand\"", NULL, NULL },
-	{ "train_n_clips", INT, AT(train_n_clips), 0, 1, 4096, "3", "1",
-	    NULL },
-	{ "inference_n_clips", INT, AT(inference_n_clips), 0, 1, 4096, "1",
-	    NULL, NULL },
-	{ "score_agg_func", CHOICE, AT(score_agg_func), 0, 0, 0, "\"mean\"",
-	    NULL, aggs },
-	{ "max_n_example_per_group", INT, AT(max_n_example_per_group), 0, 1,
-	    1e6, "2", NULL, NULL },
-	{ "itm_neg_size", INT, AT(itm_neg_size), 0, 0, 1e6, "1", NULL, NULL },
-	{ "itm_neg_prob", REAL, AT(itm_neg_prob), 0, 0, 1, "0.5", NULL,
-	    NULL },
-	{ "train_batch_size", INT, AT(train_batch_size), 0, 1, 1e6, "128",
-	    "16", NULL },
-	{ "val_batch_size", INT, AT(val_batch_size), 0, 1, 1e6, "128", "16",
-	    NULL },
-	{ "gradient_accumulation_steps", INT, AT(gradient_accumulation_steps),
-	    0, 1, 1e6, "1", NULL, NULL },
-	{ "num_train_epochs", REAL, AT(num_train_epochs), 0, 0, 1e9, "10",
-	    NULL, NULL },
-	{ "num_valid", INT, AT(num_valid), 0, 1, 1e6, "20", NULL, NULL },
-	{ "min_valid_steps", INT, AT(min_valid_steps), 0, 1, BIG, "100", "1",
-	    NULL },
-	{ "save_steps_ratio", REAL, AT(save_steps_ratio), 0, 0, 1, "0.01",
-	    "0.05", NULL },
-	{ "seed", INT64, AT(seed), 0, 0, 9e15, "42", NULL, NULL },
-	{ "optim", TEXT, AT(optim), 0, 0, 0, "\"adamw\"", NULL, NULL },
-	{ "betas", REALS, AT(betas), 2, 0, 0.999999, "[0.9, 0.98]", NULL,
-	    NULL },
-	{ "learning_rate", REAL, AT(learning_rate), 0, 0, 1e3, "5e-5", "3e-4",
-	    NULL },
-	{ "weight_decay", REAL, AT(weight_decay), 0, 0, 1e3, "1e-3", NULL,
-	    NULL },
-	{ "transformer_lr_mul", REAL, AT(transformer_lr_mul), 0, 0, 1e6, "1",
-	    NULL, NULL },
-	{ "transformer_lr_mul_prefix", TEXT, AT(transformer_lr_mul_prefix), 0,
-	    0, 0, "\"\"", NULL, NULL },
-	{ "decay", CHOICE, AT(decay), 0, 0, 0, "\"linear\"", NULL, decays },
-	{ "step_decay_epochs", MILESTONES, AT(step_decay_epochs),
-	    AT(n_step_decay_epochs), 0, BIG, "null", NULL, NULL },
-	{ "cnn_learning_rate", REAL, AT(cnn_learning_rate), 0, 0, 1e3, "5e-5",
-	    "3e-4", NULL },
-	{ "cnn_weight_decay", REAL, AT(cnn_weight_decay), 0, 0, 1e3, "1e-3",
-	    NULL, NULL },
-	{ "cnn_lr_mul", REAL, AT(cnn_lr_mul), 0, 0, 1e6, "1", NULL, NULL },
-	{ "cnn_lr_mul_prefix", TEXT, AT(cnn_lr_mul_prefix), 0, 0, 0,
-	    "\"grid_encoder\"", NULL, NULL },
-	{ "cnn_lr_decay", CHOICE, AT(cnn_lr_decay), 0, 0, 0, "\"linear\"",
-	    NULL, decays },
-	{ "cnn_step_decay_epochs", MILESTONES, AT(cnn_step_decay_epochs),
-	    AT(n_cnn_step_decay_epochs), 0, BIG, "null", NULL, NULL },
-	{ "warmup_ratio", REAL, AT(warmup_ratio), 0, 0, 1, "0.1", NULL, NULL },
-	{ "grad_norm", REAL, AT(grad_norm), 0, -1, BIG, "2", "5", NULL },
-	{ "freeze_cnn", BOOL, AT(freeze_cnn), 0, 0, 0, "0", NULL, NULL },
-	{ "pixel_random_sampling_size", INT, AT(pixel_random_sampling_size),
-	    0, 0, 1e6, "0", NULL, NULL },
-	{ "init_stats", INT, AT(init_stats), 0, 0, 1e6, "0", "64", NULL },
-	{ "augment_shift", INT, AT(augment_shift), 0, 0, 4096, "0", NULL,
-	    NULL },
-	{ "augment_brightness", REAL, AT(augment_brightness), 0, 0, 1, "0",
-	    NULL, NULL },
-	{ "e2e_weights_path", PATH, AT(e2e_weights_path), 0, 0, 0, "null",
-	    NULL, NULL },
-	{ "bert_weights_path", PATH, AT(bert_weights_path), 0, 0, 0, "null",
-	    NULL, NULL },
-	{ "detectron2_weights_path", PATH, AT(detectron2_weights_path), 0, 0,
-	    0, "null", NULL, NULL },
-	{ 0 }
-};
-#undef AT
-
-/* The original's defaults are those of its base_model.json. */
-#define AT(field) offsetof(struct cb_model_settings, field)
-static const struct row model_keys[] = {
-	{ "hidden_size", INT, AT(hidden_size), 0, 1, 65536, "768", "128",
-	    NULL },
-	{ "num_hidden_layers", INT, AT(num_hidden_layers), 0, 0, 1024, "12",
-	    "2", NULL },
-	{ "num_attention_heads", INT, AT(num_attention_heads), 0, 1, 1024,
-	    "12", "4", NULL },
-	{ "intermediate_size", INT, AT(intermediate_size), 0, 1, 1e6, "3072",
-	    "512", NULL },
-	{ "vocab_size", INT, AT(vocab_size), 0, 0, 1e7, "30522", "0", NULL },
-	{ "max_position_embeddings", INT, AT(max_position_embeddings), 0, 1,
-	    65536, "512", "64", NULL },
-	{ "type_vocab_size", INT, AT(type_vocab_size), 0, 1, 1024, "2", NULL,
-	    NULL },
-	{ "max_grid_row_position_embeddings", INT,
-	    AT(max_grid_row_position_embeddings), 0, 1, 65536, "100", "16",
-	    NULL },
-	{ "max_grid_col_position_embeddings", INT,
-	    AT(max_grid_col_position_embeddings), 0, 1, 65536, "100", "16",
-	    NULL },
-	{ "pad_token_id", INT, AT(pad_token_id), 0, 0, 1e7, "0", NULL, NULL },
-	{ "hidden_dropout_prob", REAL, AT(hidden_dropout_prob), 0, 0, 0.999,
-	    "0.1", "0", NULL },
-	{ "attention_probs_dropout_prob", REAL,
-	    AT(attention_probs_dropout_prob), 0, 0, 0.999, "0.1", "0", NULL },
-	{ "layer_norm_eps", REAL, AT(layer_norm_eps), 0, 0, 1, "1e-12", NULL,
-	    NULL },
-	{ "initializer_range", REAL, AT(initializer_range), 0, 0, 1e3, "0.02",
-	    "0.1", NULL },
-	{ "hidden_act", TEXT, AT(hidden_act), 0, 0, 0, "\"gelu\"", NULL,
-	    NULL },
-	{ "stem_out_channels", INT, AT(stem_out_channels), 0, 1, 65536, "64",
-	    "16", NULL },
-	{ "width_per_group", INT, AT(width_per_group), 0, 1, 65536, "64",
-	    "16", NULL },
-	{ "res2_out_channels", INT, AT(res2_out_channels), 0, 1, 65536, "256",
-	    "64", NULL },
-	{ "blocks_per_stage", INTS, AT(blocks_per_stage), CB_STAGES, 1, 256,
-	    "[3, 4, 6, 3]", "[1, 1, 1, 1]", NULL },
-	{ "freeze_at", INT, AT(freeze_at), 0, 0, 5, "2", "0", NULL },
-	{ 0 }
-};
-#undef AT
-
-/* Keys of the original that other programs answer for, or that have no effect
- * (quirk 9), here or there. */
-static const char *const unused[] = {
-	"train_datasets", "val_datasets", "output_dir", "tokenizer_dir",
-	"random_sample_clips",
-	"debug", "data_ratio", "n_workers", "pin_mem", "fp16",
-	"detectron2_model_cfg", "cnn_optim", "cnn_sgd_momentum", "classifier",
-	"cls_hidden_scale", "do_inference", "inference_model_step",
-	"inference_split", "inference_txt_db", "inference_img_db",
-	"inference_batch_size", "use_itm",
-	"use_mlm", "eval_retrieval_batch_size",
-	/* found out by a run and saved with its settings */
-	"n_gpu", "num_train_steps", "valid_steps", NULL
-};
-static const char *const model_unused[] = {
-	"model_type", "max_temporal_position_embeddings", "architectures",
-	"gradient_checkpointing", "position_embedding_type", "use_cache",
-	"transformers_version", "classifier_dropout", "num_labels",
-	"classifier", "cls_hidden_scale", "loss_type", NULL
-};
-
-/* ---- one value ------------------------------------------------------------- */
-
-static int
-refuse(const struct row *r, const json_t *v, const char *where,
-    const char *must)
-{
-	char *text = cb_json_exact(v, JSON_COMPACT);
-
-	cb_fail(CB_EUSAGE, "%s: %s: must be %s, is %s", where, r->key, must,
-	    text != NULL ? text : "?");
-	free(text);
-	return -1;
-}
-
-static int
-take_number(double *out, const struct row *r, const json_t *v,
-    const char *where)
-{
-	bool whole = r->kind == INT || r->kind == INT64 || r->kind == INTS ||
-	    r->kind == MILESTONES;
-	double x = json_number_value(v);
-	char must[96];
-
-	snprintf(must, sizeof(must), "a %snumber from %.12g to %.12g",
-	    whole ? "whole " : "", r->min, r->max);
-	if (!json_is_number(v) || !isfinite(x) || x < r->min || x > r->max ||
-	    (whole && x != floor(x)))
-		return refuse(r, v, where, must);
-	*out = x;
-	return 0;
-}
-
-static int
-take_list(void *base, const struct row *r, const json_t *v, const char *where)
-{
-	char *to = (char *)base + r->at, must[64];
-	size_t n = json_array_size(v), i;
-	double x;
-
-	if (r->kind == MILESTONES && json_is_null(v)) {
-		*(int *)((char *)base + r->more) = 0;
-		return 0;
-	}
-	if (r->kind == MILESTONES)
-		snprintf(must, sizeof(must), "a list of up to %d epochs",
-		    CB_MAX_MILESTONES);
-	else
-		snprintf(must, sizeof(must), "a list of %zu numbers", r->more);
-	if (!json_is_array(v) ||
-	    (r->kind == MILESTONES ? n > CB_MAX_MILESTONES : n != r->more))
-		return refuse(r, v, where, must);
-	for (i = 0; i < n; i++) {
-		if (take_number(&x, r, json_array_get(v, i), where) < 0)
-			return -1;
-		if (r->kind == REALS)
-			((double *)(void *)to)[i] = x;
-		else
-			((int *)(void *)to)[i] = (int)x;
-	}
-	if (r->kind == MILESTONES)
-		*(int *)((char *)base + r->more) = (int)n;
-	return 0;
-}
-
-static int
-take_choice(int *to, const struct row *r, const json_t *v, const char *where)
-{
-	const char *text = json_is_null(v) ? "" : json_string_value(v);
-	char must[96] = "one of";
-	int i;
-
-	for (i = 0; text != NULL && r->names[i] != NULL; i++) {
-		if (strcmp(text, r->names[i]) == 0) {
-			*to = i;
-			return 0;
-		}
-	}
-	for (i = 0; r->names[i] != NULL; i++)
-		if (r->names[i][0] != '\0')
-			snprintf(must + strlen(must),
-			    sizeof(must) - strlen(must), " %s", r->names[i]);
-	return refuse(r, v, where, must);
-}
-
-/*
- * A path that a file names is meant from where that file is; where nothing is
- * there, from where we are.
- */
-static char *
-resolve(const char *path, const char *dir)
-{
-	char *beside;
-
-	if (dir == NULL || path[0] == '/' || path[0] == '\0')
-		return cb_strf("%s", path);
-	beside = cb_strf("%s/%s", dir, path);
-	if (access(beside, F_OK) == 0 || access(path, F_OK) != 0)
-		return beside;
-	free(beside);
-	return cb_strf("%s", path);
-}
-
-static int
-take(void *base, const struct row *r, const json_t *v, const char *where,
-    const char *dir)
-{
-	void *to = (char *)base + r->at;
-	const char *text;
-	double x;
-
-	switch (r->kind) {
-	case INT:
-	case INT64:
-	case REAL:
-		if (take_number(&x, r, v, where) < 0)
-			return -1;
-		if (r->kind == INT)
-			*(int *)to = (int)x;
-		else if (r->kind == INT64)
-			*(int64_t *)to = (int64_t)x;
-		else
-			*(double *)to = x;
-		return 0;
-	case BOOL:
-		x = json_number_value(v);
-		if (!json_is_boolean(v) &&
-		    (!json_is_integer(v) || (x != 0 && x != 1)))
-			return refuse(r, v, where, "true or false");
-		*(bool *)to = json_is_true(v) || x == 1;
-		return 0;
-	case TEXT:
-	case PATH:
-		if (!json_is_string(v) && !json_is_null(v))
-			return refuse(r, v, where, "a string");
-		text = json_is_null(v) ? "" : json_string_value(v);
-		free(*(char **)to);
-		*(char **)to = resolve(text, r->kind == PATH ? dir : NULL);
-		return 0;
-	case CHOICE:
-		return take_choice(to, r, v, where);
-	case INTS:
-	case REALS:
-	case MILESTONES:
-		return take_list(base, r, v, where);
-	}
-	return 0;
-}
-
-static const struct row *
-find_row(const struct row *rows, const char *key)
-{
-	for (; rows->key != NULL; rows++)
-		if (strcmp(rows->key, key) == 0)
-			return rows;
-	return NULL;
-}
-
-static bool
-listed(const char *const *list, const char *key)
-{
-	for (; *list != NULL; list++)
-		if (strcmp(*list, key) == 0)
-			return true;
-	return false;
-}
+#include "keys.h"
 
 /* ---- defaults ---------------------------------------------------------------- */
 
 /* Defaults are ours: that they can be read is a matter of tests. */
 static void
-take_defaults(void *base, const struct row *r, bool small)
+take_defaults(void *base, const struct key *r, bool small)
 {
 	json_t *v;
 
 	for (; r->key != NULL; r++) {
 		v = json_loads(small && r->small != NULL ? r->small :
 		    r->original, JSON_DECODE_ANY, NULL);
-		if (v == NULL || take(base, r, v, "default", NULL) < 0)
+		if (v == NULL || key_take(base, r, v, "default", NULL) < 0)
 			abort();
 		json_decref(v);
 	}
@@ -387,13 +30,13 @@ int
 cb_settings_init(struct cb_settings *s)
 {
 	memset(s, 0, sizeof(*s));
-	take_defaults(s, keys, true);
-	take_defaults(&s->model, model_keys, true);
+	take_defaults(s, keys_run, true);
+	take_defaults(&s->model, keys_model, true);
 	return 0;
 }
 
 static void
-clear_rows(void *base, const struct row *r)
+clear_rows(void *base, const struct key *r)
 {
 	for (; r->key != NULL; r++) {
 		if (r->kind == TEXT || r->kind == PATH) {
@@ -408,8 +51,8 @@ cb_settings_clear(struct cb_settings *s)
 {
 	if (s == NULL)
 		return;
-	clear_rows(s, keys);
-	clear_rows(&s->model, model_keys);
+	clear_rows(s, keys_run);
+	clear_rows(&s->model, keys_model);
 }
 
 /* ---- objects and files --------------------------------------------------------- */
@@ -440,17 +83,17 @@ take_model(struct cb_settings *s, const json_t *object, const char *where,
 {
 	const json_t *in = json_object_get(object,
 	    "backbone_channel_in_size");
-	const struct row *r;
+	const struct key *r;
 	const char *key;
 	json_t *v;
 
 	json_object_foreach((json_t *)(uintptr_t)object, key, v) {
 		if (v == in)
 			continue;	/* below */
-		if ((r = find_row(model_keys, key)) == NULL)
-			name_add(listed(model_unused, key) ? idle : unknown,
-			    key);
-		else if (take(&s->model, r, v, where, NULL) < 0)
+		if ((r = key_find(keys_model, key)) == NULL)
+			name_add(key_listed(keys_idle_model, key) ?
+			    idle : unknown, key);
+		else if (key_take(&s->model, r, v, where, NULL) < 0)
 			return -1;
 	}
 	if (in != NULL && json_number_value(in) !=
@@ -485,7 +128,7 @@ take_model_config(struct cb_settings *s, const json_t *v, const char *where,
 	if (!json_is_string(v))
 		return cb_fail(CB_EUSAGE, "%s: model_config: must be a path or "
 		    "an object", where);
-	path = resolve(json_string_value(v), dir);
+	path = key_path(json_string_value(v), dir);
 	if (is_base_model(path)) {
 		rc = 0;
 		goto done;
@@ -509,10 +152,10 @@ done:
 static int
 take_dropout(struct cb_settings *s, const json_t *v, const char *where)
 {
-	struct row r = *find_row(model_keys, "hidden_dropout_prob");
+	struct key r = *key_find(keys_model, "hidden_dropout_prob");
 
 	r.key = "dropout";
-	if (take(&s->model, &r, v, where, NULL) < 0)
+	if (key_take(&s->model, &r, v, where, NULL) < 0)
 		return -1;
 	s->model.attention_probs_dropout_prob = s->model.hidden_dropout_prob;
 	return 0;
@@ -523,13 +166,13 @@ take_key(struct cb_settings *s, const char *key, const json_t *v,
     const char *where, const char *dir, struct names *idle,
     struct names *unknown)
 {
-	const struct row *r = find_row(keys, key);
+	const struct key *r = key_find(keys_run, key);
 
 	if (r != NULL)
-		return take(s, r, v, where, dir);
+		return key_take(s, r, v, where, dir);
 	if (strcmp(key, "dropout") == 0)
 		return take_dropout(s, v, where);
-	name_add(listed(unused, key) ? idle : unknown, key);
+	name_add(key_listed(keys_idle, key) ? idle : unknown, key);
 	return 0;
 }
 
@@ -543,8 +186,8 @@ parse(struct cb_settings *s, const json_t *object, const char *where,
 	int rc = -1;
 
 	memset(s, 0, sizeof(*s));
-	take_defaults(s, keys, false);
-	take_defaults(&s->model, model_keys, false);
+	take_defaults(s, keys_run, false);
+	take_defaults(&s->model, keys_model, false);
 	if (!json_is_object(object)) {
 		cb_fail(CB_EFORMAT, "%s: settings must be an object", where);
 		goto done;
@@ -597,7 +240,7 @@ cb_settings_set(struct cb_settings *s, const char *assignment)
 {
 	const char *eq = strchr(assignment, '='), *prefix = "model_config.";
 	struct names idle = { "" }, unknown = { "" };
-	const struct row *r;
+	const struct key *r;
 	char *key, *bare;
 	json_t *v;
 	int rc = -1;
@@ -614,8 +257,8 @@ cb_settings_set(struct cb_settings *s, const char *assignment)
 	}
 	if (bare == key && strcmp(key, "model_config") == 0)
 		rc = take_model_config(s, v, "--set", NULL, &idle, &unknown);
-	else if ((r = find_row(model_keys, bare)) != NULL)
-		rc = take(&s->model, r, v, "--set", NULL);
+	else if ((r = key_find(keys_model, bare)) != NULL)
+		rc = key_take(&s->model, r, v, "--set", NULL);
 	else if (bare != key)
 		rc = cb_fail(CB_EUSAGE, "%s: no such key", key);
 	else
@@ -668,7 +311,7 @@ cb_settings_check(const struct cb_settings *s)
 	if (s->score_agg_func == CB_SET_LSE && s->loss_type != CB_SET_CE &&
 	    s->loss_type != CB_SET_AUTO)
 		return cb_fail(CB_EUSAGE, "score_agg_func: lse goes with "
-		    "loss_type ce only, not %s", losses[s->loss_type]);
+		    "loss_type ce only, not %s", keys_losses[s->loss_type]);
 	if (s->max_txt_len > s->model.max_position_embeddings)
 		return cb_fail(CB_EUSAGE, "max_txt_len: %d is more than "
 		    "max_position_embeddings, %d", s->max_txt_len,
@@ -684,62 +327,16 @@ cb_settings_check(const struct cb_settings *s)
 
 /* ---- back to JSON -------------------------------------------------------------- */
 
-/* Whole numbers without a point, as people write them. */
-static json_t *
-number(double x)
-{
-	if (x == floor(x) && fabs(x) < 1e15)
-		return json_integer((json_int_t)x);
-	return json_real(x);
-}
-
-static json_t *
-show(const void *base, const struct row *r)
-{
-	const void *from = (const char *)base + r->at;
-	json_t *list;
-	size_t n, i;
-
-	switch (r->kind) {
-	case INT:
-		return json_integer(*(const int *)from);
-	case INT64:
-		return json_integer(*(const int64_t *)from);
-	case REAL:
-		return number(*(const double *)from);
-	case BOOL:
-		return json_boolean(*(const bool *)from);
-	case TEXT:
-	case PATH:
-		return json_string(*(char *const *)from);
-	case CHOICE:
-		return json_string(r->names[*(const int *)from]);
-	case INTS:
-	case REALS:
-	case MILESTONES:
-		break;
-	}
-	list = json_array();
-	n = r->kind == MILESTONES ?
-	    (size_t)*(const int *)(const void *)((const char *)base + r->more) :
-	    r->more;
-	for (i = 0; i < n; i++)
-		json_array_append_new(list, r->kind == REALS ?
-		    number(((const double *)from)[i]) :
-		    json_integer(((const int *)from)[i]));
-	return list;
-}
-
 json_t *
 cb_settings_json(const struct cb_settings *s)
 {
 	json_t *all = json_object(), *model = json_object();
-	const struct row *r;
+	const struct key *r;
 
-	for (r = keys; r->key != NULL; r++)
-		json_object_set_new(all, r->key, show(s, r));
-	for (r = model_keys; r->key != NULL; r++)
-		json_object_set_new(model, r->key, show(&s->model, r));
+	for (r = keys_run; r->key != NULL; r++)
+		json_object_set_new(all, r->key, key_show(s, r));
+	for (r = keys_model; r->key != NULL; r++)
+		json_object_set_new(model, r->key, key_show(&s->model, r));
 	json_object_set_new(all, "model_config", model);
 	return all;
 }
