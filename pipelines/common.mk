@@ -6,6 +6,10 @@ SHELL := /bin/bash
 .SUFFIXES:
 HERE := $(abspath $(dir $(lastword $(MAKEFILE_LIST)))/..)
 BIN ?= $(HERE)/build/bin
+ifeq ($(wildcard $(BIN)/cb-list)$(shell command -v cb-list)$(filter help,$\
+$(MAKECMDGOALS)),)
+$(error there are no programs in $(BIN): make in $(HERE) builds them)
+endif
 export PATH := $(BIN):$(PATH)
 
 # Behind a pipeline whose last program may have enough before the stream ends

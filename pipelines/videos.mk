@@ -10,6 +10,9 @@
 include $(dir $(lastword $(MAKEFILE_LIST)))common.mk
 
 FLAVOUR ?= repo
+ifeq ($(filter repo paper,$(FLAVOUR)),)
+$(error FLAVOUR is repo or paper, not $(FLAVOUR))
+endif
 CONFIG ?= $(firstword $(wildcard $(HERE)/pipelines/$(NAME).$(FLAVOUR).json) \
     $(HERE)/pipelines/$(NAME).json)
 OUT ?= build/$(NAME)

@@ -7,7 +7,7 @@
 A=$SHARED/media/annotations V=$SHARED/media/videos
 ret='msrvtt-ret didemo-ret anet-ret' open='msrvtt-qa tgif-frameqa'
 choice='tgif-action tgif-transition'
-plan 84
+plan 86
 
 cat >tiny.json <<'X'
 {"max_img_size": 64, "max_txt_len": 16, "train_batch_size": 4,
@@ -96,6 +96,13 @@ for p in msrvtt-qa msrvtt-ret; do
 	pipe $p DATA=l.$p CONFIG=$p.json OUT=o/l.$p; is $? 0 "$p: with an LMDB"
 	cmp -s <(weights o/$p) <(weights o/l.$p); ok $? 'the same weights'
 done
+
+pipe msrvtt-qa DATA=msrvtt-qa FLAVOUR=papers
+like err 'FLAVOUR is repo or paper, not papers' 'another flavour'
+mkdir some; for p in bash make jq; do ln -s "$(command -v $p)" some; done
+env PATH="$PWD/some" make -s -f "$TOP/pipelines/own.mk" BIN="$PWD/none" DATA=own \
+    2>err >out
+like err 'there are no programs in .*/none: make in .* builds them' 'not built yet'
 
 # a medium that is not there is named before anything is learnt from the others
 mkdir gone; cp msrvtt-qa/*.json* gone; ln -s ../few gone/videos
