@@ -1,10 +1,10 @@
 /*
- * A WordPiece vocabulary from texts.  The words are counted as the tokeniser
- * would cut them; each begins as its characters, all but the first with ##.
- * Then, again and again, the two neighbours that stand side by side most often
- * become one token, until the vocabulary is full or no pair is frequent
- * enough (byte pair encoding: Sennrich et al., arXiv:1508.07909).  A frequent
- * word so ends as one token.
+ * A WordPiece vocabulary from texts, whose words have been counted (count.c).
+ * Each begins as its characters, all but the first with ##.  Then, again and
+ * again, the two neighbours that stand side by side most often become one token,
+ * until the vocabulary is full or no pair is frequent enough (byte pair
+ * encoding: Sennrich et al., arXiv:1508.07909).  A frequent word so ends as one
+ * token.
  *
  * The most frequent pair is found with a heap whose entries may be out of
  * date: a count that has fallen since is put back with what it is now.  Pairs
@@ -14,207 +14,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "count.h"
 #include "vocab.h"
 #include "words.h"
-
-/* ---- distinct strings, numbered as they come ------------------------ */
-
-struct strings {
-	char	**at;
-	int	 n, room;
-	int	*slots;
-	int64_t	 nslots;
-};
-
-/* Makes room for n + 1 items of an array; doubles it. */
-static int
-grow(void *array, int n, int *room, size_t size)
-{
-	int more = *room > 0 ? 2 * *room : 16;
-	void *p;
-
-	if (n < *room)
-		return 0;
-	if ((p = realloc(*(void **)array, size * more)) == NULL)
-		return cb_fail(CB_ENOMEM, "counting words");
-	*(void **)array = p;
-	*room = more;
-	return 0;
-}
-
-static int *
-slot_of(const struct strings *s, const char *text, int bytes)
-{
-	uint64_t i = words_hash(text, bytes);
-	const char *have;
-
-	for (;; i++) {
-		i &= s->nslots - 1;
-		if (s->slots[i] < 0)
-			return &s->slots[i];
-		have = s->at[s->slots[i]];
-		if (strncmp(have, text, bytes) == 0 && have[bytes] == '\0')
-			return &s->slots[i];
-	}
-}
-
-static int
-rehash(struct strings *s)
-{
-	int64_t nslots = s->nslots > 0 ? 2 * s->nslots : 64;
-	int *slots = malloc(sizeof(*slots) * nslots), i;
-
-	if (slots == NULL)
-		return cb_fail(CB_ENOMEM, "counting words");
-	memset(slots, 0xff, sizeof(*slots) * nslots);
-	free(s->slots);
-	s->slots = slots;
-	s->nslots = nslots;
-	for (i = 0; i < s->n; i++)
-		*slot_of(s, s->at[i], (int)strlen(s->at[i])) = i;
-	return 0;
-}
-
-/* The number of a string, which is added where it is new; -1: no memory. */
-static int
-strings_put(struct strings *s, const char *text, int bytes)
-{
-	int *slot;
-
-	if (2 * ((int64_t)s->n + 1) > s->nslots && rehash(s) < 0)
-		return -1;
-	slot = slot_of(s, text, bytes);
-	if (*slot >= 0)
-		return *slot;
-	if (grow(&s->at, s->n, &s->room, sizeof(*s->at)) < 0)
-		return -1;
-	if ((s->at[s->n] = strndup(text, bytes)) == NULL)
-		return cb_fail(CB_ENOMEM, "counting words");
-	return *slot = s->n++;
-}
-
-static void
-strings_clear(struct strings *s)
-{
-	int i;
-
-	for (i = 0; i < s->n; i++)
-		free(s->at[i]);
-	free(s->at);
-	free(s->slots);
-}
-
-/* ---- counting words --------------------------------------------------- */
-
-struct cb_vocab_maker {
-	struct strings words;
-	int64_t	*count;		/* by word */
-	int	 room;
-};
-
-int
-cb_vocab_maker_new(struct cb_vocab_maker **out)
-{
-	if ((*out = calloc(1, sizeof(**out))) == NULL)
-		return cb_fail(CB_ENOMEM, "counting words");
-	return 0;
-}
-
-void
-cb_vocab_maker_free(struct cb_vocab_maker *m)
-{
-	if (m == NULL)
-		return;
-	strings_clear(&m->words);
-	free(m->count);
-	free(m);
-}
-
-static int
-count_word(void *arg, const int32_t *c, int n)
-{
-	struct cb_vocab_maker *m = arg;
-	char text[4 * WORD_MAX];
-	int bytes = 0, known = m->words.n, i;
-
-	if (n > WORD_MAX)
-		return 0;	/* will be [UNK] whatever the vocabulary has */
-	for (i = 0; i < n; i++)
-		bytes += words_utf8(text + bytes, c[i]);
-	if ((i = strings_put(&m->words, text, bytes)) < 0)
-		return -1;
-	if (i == known) {
-		if (grow(&m->count, i, &m->room, sizeof(*m->count)) < 0)
-			return -1;
-		m->count[i] = 0;
-	}
-	m->count[i]++;
-	return 0;
-}
-
-int
-cb_vocab_maker_add(struct cb_vocab_maker *m, const char *text, int64_t bytes)
-{
-	struct words w = { .word = count_word, .arg = m };
-	int64_t i, from = 0;
-	int which;
-
-	if (bytes < 0)
-		bytes = (int64_t)strlen(text);
-	for (i = 0; i < bytes; i++) {
-		if ((which = words_special(text + i, bytes - i)) < 0)
-			continue;
-		if (words_feed(&w, text + from, i - from) < 0 ||
-		    words_end(&w) < 0)
-			return -1;
-		from = i + (int64_t)strlen(cb_special_name(which));
-		i = from - 1;
-	}
-	if (words_feed(&w, text + from, bytes - from) < 0)
-		return -1;
-	return words_end(&w);
-}
-
-static int
-add_value(struct cb_vocab_maker *m, const json_t *v)
-{
-	size_t i;
-	int n = 0, k;
-
-	if (json_is_string(v)) {
-		if (cb_vocab_maker_add(m, json_string_value(v),
-		    (int64_t)json_string_length(v)) < 0)
-			return -1;
-		return 1;
-	}
-	for (i = 0; i < json_array_size(v); i++) {
-		if (!json_is_string(json_array_get(v, i)))
-			continue;
-		if ((k = add_value(m, json_array_get(v, i))) < 0)
-			return -1;
-		n += k;
-	}
-	return n;
-}
-
-int
-cb_vocab_maker_add_json(struct cb_vocab_maker *m, const json_t *example,
-    const struct cb_strs *keys)
-{
-	static const char *usual[] = {
-		"question", "text", "caption", "options"
-	};
-	const char **key = keys != NULL ? keys->at : usual;
-	int nkeys = keys != NULL ? keys->n : (int)CB_LEN(usual);
-	int i, k, n = 0;
-
-	for (i = 0; i < nkeys; i++) {
-		if ((k = add_value(m, json_object_get(example, key[i]))) < 0)
-			return -1;
-		n += k;
-	}
-	return n;
-}
 
 /* ---- merging ----------------------------------------------------------- */
 
@@ -292,7 +94,7 @@ pair_put(struct build *b, int left, int right)
 	slot = pair_slot(b, left, right);
 	if (*slot >= 0)
 		return *slot;
-	if (grow(&b->pairs, b->npairs, &b->pairs_room, sizeof(*b->pairs)) < 0)
+	if (strings_grow(&b->pairs, b->npairs, &b->pairs_room, sizeof(*b->pairs)) < 0)
 		return -1;
 	b->pairs[b->npairs] = (struct pair){ .a = left, .b = right };
 	return *slot = b->npairs++;
@@ -356,7 +158,7 @@ heap_push(struct build *b, int pair)
 	struct entry e = { b->pairs[pair].count, pair };
 	int i, up;
 
-	if (grow(&b->heap, b->nheap, &b->heap_room, sizeof(*b->heap)) < 0)
+	if (strings_grow(&b->heap, b->nheap, &b->heap_room, sizeof(*b->heap)) < 0)
 		return -1;
 	for (i = b->nheap++; i > 0; i = up) {
 		up = (i - 1) / 2;
@@ -406,7 +208,7 @@ count_pairs(struct build *b, int word, int sign, int fresh)
 		if (sign < 0 || (fresh >= 0 && p->a != fresh && p->b != fresh))
 			continue;
 		if (p->nwords == 0 || p->words[p->nwords - 1] != word) {
-			if (grow(&p->words, p->nwords, &p->room,
+			if (strings_grow(&p->words, p->nwords, &p->room,
 			    sizeof(*p->words)) < 0)
 				return -1;
 			p->words[p->nwords++] = word;
