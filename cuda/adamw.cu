@@ -32,14 +32,15 @@ update(float &w, float &m, float &v, float g, const rule &r, float step,
 	w -= decay * w;
 }
 
-/* Four elements from i on, of which those in lo .. hi-1 are meant. */
+/* Four elements from i on, of which those in lo .. hi-1 are meant; wide: where
+ * 16 bytes begin. */
 CB_FN void
-update4(float *w, float *m, float *v, const float *g, int64_t i, int64_t lo,
-    int64_t hi, const rule &r, float step, float decay)
+update4(float *w, float *m, float *v, const float *g, int64_t i, bool wide,
+    int64_t lo, int64_t hi, const rule &r, float step, float decay)
 {
 	float w4[4], m4[4], v4[4], g4[4];
 
-	if (lo <= i && i + 4 <= hi) {
+	if (wide && lo <= i && i + 4 <= hi) {
 		cb_load(w4, w + i);
 		cb_load(m4, m + i);
 		cb_load(v4, v + i);
@@ -73,6 +74,13 @@ segment_at(const cu_segment *segments, int count, int64_t at)
 	return lo;
 }
 
+/* How many floats p is behind where 16 bytes begin. */
+CB_FN int
+behind(const float *p)
+{
+	return (int)((uintptr_t)p / 4 & 3);
+}
+
 /*
  * A block updates one piece of the vectors, a thread four elements a round.
  * Bound by memory: 28 bytes an element.
@@ -82,16 +90,19 @@ adamw(float *w, float *m, float *v, const float *g,
     const cu_segment *segments, int count, rule r)
 {
 	const int64_t first = (int64_t)blockIdx.x * PIECE;
+	const int skew = behind(w);
+	const bool wide = behind(m) == skew && behind(v) == skew &&
+	    behind(g) == skew;
 	int k = segment_at(segments, count, first);
 
 	for (; k < count && segments[k].at < first + PIECE; k++) {
 		const cu_segment s = segments[k];
 		const int64_t lo = cb_max(first, s.at);
 		const int64_t hi = cb_min(first + PIECE, s.at + s.n);
-		int64_t i = lo / 4 * 4 + 4 * (int64_t)threadIdx.x;
+		int64_t i = (lo + skew) / 4 * 4 - skew + 4 * (int)threadIdx.x;
 
 		for (; i < hi; i += ROUND)
-			update4(w, m, v, g, i, lo, hi, r, s.lr * r.fix,
+			update4(w, m, v, g, i, wide, lo, hi, r, s.lr * r.fix,
 			    s.lr * s.wd);
 	}
 }
@@ -139,8 +150,8 @@ block_sum(double v)
 CB_KERNEL(SUMMERS)
 squares(double *part, const float *g, int64_t n)
 {
-	const int64_t head = cb_min(n, (int64_t)((4 - ((uintptr_t)g / 4 & 3)) &
-	    3)), groups = (n - head) / 4, tail = head + 4 * groups;
+	const int64_t head = cb_min(n, (int64_t)((4 - behind(g)) & 3));
+	const int64_t groups = (n - head) / 4, tail = head + 4 * groups;
 	const int64_t stride = (int64_t)gridDim.x * SUMMERS;
 	const int t = (int)threadIdx.x;
 	double sum = 0;

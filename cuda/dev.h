@@ -166,6 +166,17 @@ CB_FN float cb_rsqrt(float x) { return rsqrtf(x); }
  * bits after. */
 CB_FN float cb_exp_fast(float x) { return __expf(x); }
 
+/* 2^x, to 2 ulp; 0 where that is below the normal numbers.  For what is rounded
+ * to 16 bits after. */
+CB_FN float
+cb_exp2_fast(float x)
+{
+	float y;
+
+	asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
+	return y;
+}
+
 /* ---- asynchronous copies from global to shared memory, 16 bytes each */
 
 CB_FN uint32_t

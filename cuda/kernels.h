@@ -140,16 +140,15 @@ int	cu_batchnorm_bwd(cudaStream_t s, enum cu_type t, void *dx,
 	    const float *mean, const float *rstd, const float *gain, int T,
 	    int D, float *part);
 
-/* ---- attention.cu */
+/* ---- attention.cu; D/A is 512 at most */
 
 int	cu_attention_fwd(cudaStream_t s, enum cu_type t, void *o, float *lse,
 	    const void *qkv, const int32_t *seq, int S, int longest, int T,
 	    int D, int A, const struct cb_mask *mask);
-/* part: f32 [T,A] */
 int	cu_attention_bwd(cudaStream_t s, enum cu_type t, void *dqkv,
 	    const void *d_o, const void *o, const float *lse, const void *qkv,
 	    const int32_t *seq, int S, int longest, int T, int D, int A,
-	    const struct cb_mask *mask, float *part);
+	    const struct cb_mask *mask);
 
 /* ---- loss.cu */
 

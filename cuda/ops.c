@@ -226,12 +226,9 @@ attention_bwd(struct cb_engine *e, struct cb_elem *dqkv,
 {
 	struct cb_mask mask = gpu_mask(drop);
 	struct gpu *g = gpu_of(e);
-	float *part = gpu_scratch(g, (int64_t)T * A * (int64_t)sizeof(*part));
 
-	if (part != NULL)
-		CU(g, cu_attention_bwd(gpu_begin(g, "attention_bwd"), g->type,
-		    dqkv, d_o, o, lse, qkv, seq, S, longest, T, D, A, &mask,
-		    part));
+	CU(g, cu_attention_bwd(gpu_begin(g, "attention_bwd"), g->type, dqkv,
+	    d_o, o, lse, qkv, seq, S, longest, T, D, A, &mask));
 }
 
 /* ---- scores */

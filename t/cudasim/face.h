@@ -244,6 +244,7 @@ CB_FN float cb_tanh(float x) { return tanhf(x); }
 CB_FN float cb_sqrt(float x) { return sqrtf(x); }
 CB_FN float cb_rsqrt(float x) { return 1 / sqrtf(x); }
 CB_FN float cb_exp_fast(float x) { return expf(x); }
+CB_FN float cb_exp2_fast(float x) { return exp2f(x); }
 
 CB_FN void
 cb_cp_async(void *to, const void *from, bool there = true)

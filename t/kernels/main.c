@@ -12,12 +12,14 @@
 #include "engine/host.h"
 #include "kern.h"
 
-extern const struct kern_group kern_batchnorm, kern_cast, kern_columns,
-    kern_embed, kern_norm, kern_point, kern_pool, kern_prepare, kern_rows;
+extern const struct kern_group kern_adamw, kern_attention, kern_batchnorm,
+    kern_cast, kern_columns, kern_embed, kern_loss, kern_norm, kern_point,
+    kern_pool, kern_prepare, kern_rows;
 
 static const struct kern_group *const groups[] = {
-	&kern_batchnorm, &kern_cast, &kern_columns, &kern_embed, &kern_norm,
-	&kern_point, &kern_pool, &kern_prepare, &kern_rows,
+	&kern_adamw, &kern_attention, &kern_batchnorm, &kern_cast,
+	&kern_columns, &kern_embed, &kern_loss, &kern_norm, &kern_point,
+	&kern_pool, &kern_prepare, &kern_rows,
 };
 
 static const char *const type_names[] = { "f32", "bf16", "f16" };
