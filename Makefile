@@ -279,7 +279,7 @@ demo: deps
 	$(MAKE) all
 	$(MAKE) -f pipelines/demo.mk OUT=build/demo
 
-bench: $(B)/t/bench-model
+bench: $(B)/t/bench-model $(FILTERS)
 	python3 t/bench.py $< ../shared/reference build
 
 bench-media: $(B)/t/bench-media $(FILTERS)

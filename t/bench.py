@@ -16,6 +16,10 @@ rest is printed, and the bench says so.
     BENCH_ROWS="..."    some rows, by parts of their names
     BENCH_COMPILE=0     without torch.compile
 
+"start to first answer" is a cold process each time: ours are cb-decode and
+cb-score on a picture file, PyTorch's imports torch, reads the same checkpoint
+by mapping it, and answers about pixels that it has.
+
 "of peak": effective multiplications a second (of plain convolutions and matrix
 products, whatever is computed instead) over fused multiply-adds of all cores.
 "spread": half the distance of the quartiles over the median, ours and theirs.
@@ -24,9 +28,11 @@ import json
 import os
 import platform
 import statistics
+import struct
 import subprocess
 import sys
 import time
+import zlib
 
 ROWS = [('cnn 1 picture', 'cnn 1 0'), ('cnn 8 pictures', 'cnn 8 0'),
         ('cnn 32 pictures', 'cnn 32 0'),
@@ -43,12 +49,14 @@ GROWTH = [('step, 2x clips', 'train 4 2', 'train 2 2'),
           ('pairs, 2x texts', 'pairs 64 0', 'pairs 32 0'),
           ('pairs, 4x texts', 'pairs 128 0', 'pairs 32 0')]
 MEMORY = ['train 2 2', 'score 16 0', 'pairs 32 0']
+STARTUP = 'start to first answer'
+QUESTION = 'what is it ?'
 
 
 # ---- PyTorch's side, run inside the environment ------------------------------
 
 class Peer:
-    def __init__(self, preset, reference, compiled):
+    def __init__(self, preset, reference, compiled, checkpoint=None):
         sys.path.insert(0, reference)
         import clipbert_ref as ref
         import torch
@@ -62,7 +70,8 @@ class Peer:
         self.side = 448 if full else 128
         self.P = {n: t.contiguous(memory_format=torch.channels_last)
                   if t.dim() == 4 else t
-                  for n, t in ref.formula_weights(self.c).items()}
+                  for n, t in (mapped(checkpoint) if checkpoint else
+                               ref.formula_weights(self.c)).items()}
         self.names = ref.trainable(self.c)
         self.pictures = torch.randint(0, 256, (4, 3, self.side, self.side),
                                       dtype=torch.uint8)
@@ -151,6 +160,39 @@ class Peer:
         self.optim.step()
         return y
 
+    def save(self, path):
+        """The weights as a checkpoint of cb-train(1)."""
+        c = self.c
+        words = ['w%d' % i for i in range(c.vocab)]
+        words[0], words[100:104] = '[PAD]', ['[UNK]', '[CLS]', '[SEP]',
+                                             '[MASK]']
+        words[1000:1004] = QUESTION.split()
+        config = {
+            'task': 'open_qa', 'loss_type': 'ce', 'score_agg_func': 'lse',
+            'max_txt_len': 30, 'max_img_size': self.side, 'num_frm': 1,
+            'train_n_clips': 1, 'inference_n_clips': 1,
+            'train_batch_size': 4, 'val_batch_size': 4,
+            'num_labels': c.labels, 'model_config': {
+                'hidden_size': c.hidden, 'num_hidden_layers': c.layers,
+                'num_attention_heads': c.heads, 'intermediate_size': c.inter,
+                'vocab_size': c.vocab, 'max_position_embeddings': c.max_pos,
+                'max_grid_row_position_embeddings': c.rows,
+                'max_grid_col_position_embeddings': c.cols,
+                'stem_out_channels': c.stem, 'width_per_group': c.width,
+                'res2_out_channels': c.res2,
+                'blocks_per_stage': list(c.blocks)}}
+        self.ref.save_st(path, self.P, {
+            'format': 'cb-checkpoint 1', 'task': 'open_qa', 'config': config,
+            'answers': ['a%d' % i for i in range(c.labels)], 'vocab': words})
+
+    def answer(self):
+        """One picture, one question, from a cold start."""
+        with self.torch.inference_mode():
+            ids = self.torch.tensor([[101, 1000, 1001, 1002, 1003, 102]])
+            y = self.model(False).clip(self.frames(1, 1), ids,
+                                       self.torch.ones_like(ids), [1])
+            print('a%d' % int(self.model(False).score(y[1]).argmax()))
+
     def serve(self):
         import resource
         for line in sys.stdin:
@@ -163,6 +205,21 @@ class Peer:
             else:
                 self.run(kind, int(a), int(b))
             print('%.9f %.6f' % (time.perf_counter() - t, more), flush=True)
+
+
+def mapped(path):
+    """Tensors of a safetensors file, where they are."""
+    import numpy as np
+    import torch
+    data = np.memmap(path, dtype=np.uint8, mode='c')
+    n = int.from_bytes(data[:8].tobytes(), 'little')
+    out = {}
+    for name, t in json.loads(data[8:8 + n].tobytes()).items():
+        if name != '__metadata__':
+            a, b = t['data_offsets']
+            out[name] = torch.from_numpy(
+                data[8 + n + a:8 + n + b].view(np.float32)).view(t['shape'])
+    return out
 
 
 # ---- the driver ----------------------------------------------------------------
@@ -269,6 +326,45 @@ def memory(name, line, commands):
     return r
 
 
+def picture(path, side):
+    """A grey PNG."""
+    def chunk(kind, data):
+        return struct.pack('>I', len(data)) + kind + data + struct.pack(
+            '>I', zlib.crc32(kind + data))
+    with open(path, 'wb') as f:
+        f.write(b'\x89PNG\r\n\x1a\n' + chunk(b'IHDR', struct.pack(
+            '>IIBBBBB', side, side, 8, 2, 0, 0, 0)) + chunk(
+                b'IDAT', zlib.compress(bytes([0] + [127] * side * 3) * side)) +
+                chunk(b'IEND', b''))
+
+
+def startup(python, preset, reference, build, rounds):
+    """Seconds from nothing to an answer, in turns."""
+    model = os.path.join(build, 'bench-%s.safetensors' % preset)
+    pixels = os.path.join(build, 'bench-%s.png' % preset)
+    picture(pixels, 448 if preset == 'full' else 128)
+    peer = [python, __file__, '--answer', preset, reference, model]
+    subprocess.run([python, __file__, '--save', preset, reference, model],
+                   check=True)
+    ours = ['sh', '-c', '"$0/cb-decode" "$1" | "$0/cb-score" -m "$2" -t "$3"',
+            os.path.join(build, 'bin'), pixels, model, QUESTION]
+    times = {'ours': [], 'eager': []}
+    for turn in range(rounds + 1):
+        for who, command in ('ours', ours), ('eager', peer):
+            t = time.perf_counter()
+            subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+            if turn > 0:
+                times[who].append(time.perf_counter() - t)
+    os.unlink(model)
+    a, b = summary(times['ours']), summary(times['eager'])
+    print('%-22s %9.4f %9.4f %8.2f %8s %6.0f%% %5.0f%%' % (
+        STARTUP, a[0], b[0], b[0] / a[0], '', 100 * a[1], 100 * b[1]),
+        flush=True)
+    return {'name': STARTUP, 'ours_s': a[0], 'pytorch_s': b[0],
+            'speedup_vs_pytorch': b[0] / a[0], 'spread': a[1],
+            'pytorch_spread': b[1], 'pytorch_is': 'eager'}
+
+
 def machine():
     with open('/proc/cpuinfo') as f:
         name = [x.split(':')[1].strip() for x in f if 'model name' in x][:1]
@@ -319,6 +415,8 @@ def main():
     for name, line in ROWS:
         if line in MEMORY and wanted(name):
             out['rows'].append(memory(name, line, commands))
+    if wanted(STARTUP) and python:
+        out['rows'].append(startup(python, preset, reference, build, rounds))
     with open(os.path.join(build, 'bench.json'), 'w') as f:
         json.dump(out, f, indent=1)
 
@@ -326,5 +424,9 @@ def main():
 if __name__ == '__main__':
     if sys.argv[1:2] == ['--peer']:
         Peer(sys.argv[3], sys.argv[4], sys.argv[2] == 'compiled').serve()
+    elif sys.argv[1:2] == ['--save']:
+        Peer(sys.argv[2], sys.argv[3], False).save(sys.argv[4])
+    elif sys.argv[1:2] == ['--answer']:
+        Peer(sys.argv[2], sys.argv[3], False, sys.argv[4]).answer()
     else:
         main()

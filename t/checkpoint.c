@@ -74,7 +74,8 @@ own(void)
 	struct cb_checkpoint c = { .task = "open_qa", .step = 9 }, back;
 	struct cb_safetensors *f = NULL;
 	char *path;
-	bool same = true;
+	const float *at[PLAIN] = { NULL };
+	bool same = true, inplace = true;
 	float was[FLOATS];
 	int i;
 
@@ -105,19 +106,26 @@ own(void)
 	    json_equal(back.vocab, c.vocab) && back.provenance == NULL,
 	    "says of itself what it was told");
 	clear();
-	ok(cb_checkpoint_load(f, table, PLAIN, w) == 0, "loads");
+	ok(cb_checkpoint_load(f, table, PLAIN, w, NULL) == 0, "loads");
 	for (i = 0; i < 29; i++)
 		same = same && w[i] == was[i];
 	ok(same, "every value");
+	clear();
+	ok(cb_checkpoint_load(f, table, PLAIN, w, at) == 0, "loads in place");
+	for (i = 0; i < (int)PLAIN; i++)
+		inplace = inplace && (at[i] == NULL ? table[i].rank == 0 :
+		    memcmp(at[i], was + table[i].at, table[i].count *
+		    sizeof(*w)) == 0 && w[table[i].at] == 0);
+	ok(inplace, "what is f32 stays in the file");
 	table[6].dim[0] = 4;
-	ok(cb_checkpoint_load(f, table, PLAIN, w) < 0 && strcmp(cb_error(),
+	ok(cb_checkpoint_load(f, table, PLAIN, w, NULL) < 0 && strcmp(cb_error(),
 	    "run/ckpt/model_step_10.safetensors: " EMB "word_embeddings.weight:"
 	    " shape is [3, 2], must be [4, 2] (1 such)") == 0,
 	    "a tensor that does not fit: %s", cb_error());
 	table[6].dim[0] = 3;
-	ok(cb_checkpoint_load(f, table, CB_LEN(table), w) < 0,
+	ok(cb_checkpoint_load(f, table, CB_LEN(table), w, NULL) < 0,
 	    "one that is missing: %s", cb_error());
-	ok(cb_checkpoint_load(f, table, PLAIN - 1, w) < 0,
+	ok(cb_checkpoint_load(f, table, PLAIN - 1, w, NULL) < 0,
 	    "one too many: %s", cb_error());
 	free(path);
 	ok(cb_checkpoint_find(&path, "run/ckpt") == 0 && strcmp(path,
@@ -150,7 +158,7 @@ foreign(void)
 	if (cb_safetensors_open(&f, "own.st") < 0)
 		abort();
 	clear();
-	ok(cb_checkpoint_load(f, pretraining, 2, w) == 0 && w[13] == 40 &&
+	ok(cb_checkpoint_load(f, pretraining, 2, w, NULL) == 0 && w[13] == 40 &&
 	    w[18] == 45 && w[29] == 30,
 	    "copies of the decoder win, the detector is passed over");
 	cb_safetensors_close(f);
@@ -187,7 +195,7 @@ heads(void)
 	ok(count != NULL && count->type == CB_I64 && count->rank == 0 &&
 	    *(int64_t *)count->data == 700, "a count is I64");
 	clear();
-	ok(cb_checkpoint_load(f, p, 3, w) == 0 && w[0] == 700 &&
+	ok(cb_checkpoint_load(f, p, 3, w, NULL) == 0 && w[0] == 700 &&
 	    w[13] == 713 && w[31] == 731, "and all come back");
 	cb_safetensors_close(f);
 	json_decref(c.config);
@@ -321,7 +329,7 @@ e2e(void)
 int
 main(void)
 {
-	plan(27);
+	plan(29);
 	cb_program_set("checkpoint");
 	own();
 	foreign();

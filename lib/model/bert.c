@@ -128,16 +128,16 @@ bert_pack(struct cb_model *m)
 	for (i = 0; i < m->c.layers; i++) {
 		l = &m->bert.layers[i];
 		e->linear_pack(e, l->qkv, param(m, l->p_qkv_w),
-		    param(m, l->p_qkv_b), true);
+		    param(m, l->p_qkv_b), !m->scoring);
 		e->linear_pack(e, l->attn, param(m, l->p_attn),
-		    param(m, l->p_attn + 1), true);
+		    param(m, l->p_attn + 1), !m->scoring);
 		e->linear_pack(e, l->inter, param(m, l->p_inter),
-		    param(m, l->p_inter + 1), true);
+		    param(m, l->p_inter + 1), !m->scoring);
 		e->linear_pack(e, l->out, param(m, l->p_out),
-		    param(m, l->p_out + 1), true);
+		    param(m, l->p_out + 1), !m->scoring);
 	}
 	e->linear_pack(e, m->bert.pooler, param(m, m->bert.p_pooler),
-	    param(m, m->bert.p_pooler + 1), true);
+	    param(m, m->bert.p_pooler + 1), !m->scoring);
 }
 
 /* ---- the batch ----------------------------------------------------------------- */

@@ -80,7 +80,7 @@ conv_pack(struct cb_model *m, struct conv *c, bool all)
 		conv_fold(m, c);
 	/* gradients pass through everything behind the first trained weight */
 	m->e->conv_pack(m->e, c->plan, param(m, c->w), c->scale, c->shift,
-	    c->trainable);
+	    c->trainable && !m->scoring);
 }
 
 static int64_t

@@ -183,6 +183,8 @@ struct cb_model {
 	int	 nparams;
 	int64_t	 count, trainable;
 	float	*weights, *grads;
+	bool	 scoring;		/* never trains */
+	const float **where;		/* [nparams] borrowed, or NULL */
 
 	struct cnn cnn;
 	struct bert bert;

@@ -49,7 +49,7 @@ mlm_pack(struct cb_model *m)
 
 	linear_pack(m, &h->transform);
 	m->e->linear_pack(m->e, h->decoder, param(m, m->bert.word),
-	    param(m, h->p_bias), true);
+	    param(m, h->p_bias), !m->scoring);
 }
 
 int

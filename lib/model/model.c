@@ -60,9 +60,9 @@ cb_model_table(struct cb_param **out, int *n, const struct cb_model_config *c)
 	return check_config(c) < 0 ? -1 : params_table(out, n, c);
 }
 
-int
-cb_model_new(struct cb_model **out, struct cb_engine *e,
-    const struct cb_model_config *c)
+static int
+build(struct cb_model **out, struct cb_engine *e,
+    const struct cb_model_config *c, bool scoring)
 {
 	struct cb_model *m;
 
@@ -72,6 +72,7 @@ cb_model_new(struct cb_model **out, struct cb_engine *e,
 		return cb_fail(CB_ENOMEM, "model");
 	m->e = m->arena.e = e;
 	m->c = *c;
+	m->scoring = scoring;
 	if (params_build(m) < 0 || cnn_build(m) < 0 || bert_build(m) < 0 ||
 	    head_build(m) < 0) {
 		cb_model_free(m);
@@ -79,6 +80,20 @@ cb_model_new(struct cb_model **out, struct cb_engine *e,
 	}
 	*out = m;
 	return 0;
+}
+
+int
+cb_model_new(struct cb_model **out, struct cb_engine *e,
+    const struct cb_model_config *c)
+{
+	return build(out, e, c, false);
+}
+
+int
+cb_model_new_scoring(struct cb_model **out, struct cb_engine *e,
+    const struct cb_model_config *c)
+{
+	return build(out, e, c, true);
 }
 
 void

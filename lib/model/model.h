@@ -70,6 +70,9 @@ struct cb_model;
  */
 int	cb_model_new(struct cb_model **out, struct cb_engine *e,
 	    const struct cb_model_config *c);
+/* The same for scores alone: no gradients, and nothing packed for them. */
+int	cb_model_new_scoring(struct cb_model **out, struct cb_engine *e,
+	    const struct cb_model_config *c);
 void	cb_model_free(struct cb_model *m);
 
 const struct cb_model_config *cb_model_config(const struct cb_model *m);
@@ -86,13 +89,17 @@ const struct cb_param *cb_model_params(const struct cb_model *m, int *n);
 int	cb_model_find(const struct cb_model *m, const char *name);
 
 float	*cb_model_weights(struct cb_model *m);	/* engine memory, all */
-float	*cb_model_grads(struct cb_model *m);	/* engine memory, trainable */
+float	*cb_model_grads(struct cb_model *m);	/* engine memory, trainable;
+						 * NULL: for scores alone */
 int64_t	cb_model_count(const struct cb_model *m);	/* floats in all */
 int64_t	cb_model_trainable(const struct cb_model *m);	/* ... with gradient */
 
 /* Host f32 values of one parameter. */
 void	cb_model_set(struct cb_model *m, int param, const float *host);
 void	cb_model_get(struct cb_model *m, int param, float *host);
+/* As cb_model_set() of a model for scores alone, but where the engine can use
+ * the numbers where they are it does: borrowed until the model is freed. */
+void	cb_model_borrow(struct cb_model *m, int param, const float *host);
 
 /*
  * Initial weights: convolutions He-normal over fan-out, transformer normal with

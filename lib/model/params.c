@@ -210,8 +210,14 @@ params_build(struct cb_model *m)
 	if (rc < 0)
 		return -1;
 	m->weights = m->e->alloc(m->e, m->count * sizeof(float));
+	if (m->weights == NULL)
+		return -1;
+	if (m->scoring) {
+		m->where = calloc(m->nparams, sizeof(*m->where));
+		return m->where != NULL ? 0 : cb_fail(CB_ENOMEM, "model");
+	}
 	m->grads = m->e->alloc(m->e, m->trainable * sizeof(float));
-	return m->weights == NULL || m->grads == NULL ? -1 : 0;
+	return m->grads == NULL ? -1 : 0;
 }
 
 int
@@ -243,6 +249,7 @@ void
 params_clear(struct cb_model *m)
 {
 	cb_model_table_free(m->params, m->nparams);
+	free(m->where);
 	if (m->weights != NULL)
 		m->e->release(m->e, m->weights);
 	if (m->grads != NULL)
@@ -252,6 +259,8 @@ params_clear(struct cb_model *m)
 float *
 param(struct cb_model *m, int i)
 {
+	if (m->where != NULL && m->where[i] != NULL)
+		return (float *)(uintptr_t)m->where[i];	/* is only read */
 	return m->weights + m->params[i].at;
 }
 
@@ -319,6 +328,17 @@ void
 cb_model_set(struct cb_model *m, int i, const float *host)
 {
 	m->e->put(m->e, param(m, i), host, m->params[i].count * sizeof(float));
+}
+
+void
+cb_model_borrow(struct cb_model *m, int i, const float *host)
+{
+	/* query, key and value must lie side by side */
+	if (m->where == NULL || !m->e->on_host ||
+	    strstr(m->params[i].name, ".attention.self.") != NULL)
+		cb_model_set(m, i, host);
+	else
+		m->where[i] = host;
 }
 
 void

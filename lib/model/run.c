@@ -24,7 +24,7 @@ void
 linear_pack(struct cb_model *m, struct linear *l)
 {
 	m->e->linear_pack(m->e, l->plan, param(m, l->p), param(m, l->p + 1),
-	    true);
+	    !m->scoring);
 }
 
 void

@@ -109,22 +109,30 @@ fit_check(struct fit *t, enum cb_import_kind kind)
 	}
 }
 
+/* Into the arena; but what is f32 already stays where it is if `at` is there to
+ * be told so. */
 static void
-fit_copy(const struct fit *t, float *w)
+fit_copy(const struct fit *t, float *w, const float **at)
 {
+	const struct cb_array *a;
 	int i;
 
-	for (i = 0; i < t->n; i++)
-		if (t->from[i] >= 0)
-			cb_array_to_f32(w + t->p[i].at,
-			    &t->f->at[t->from[i]].array);
+	for (i = 0; i < t->n; i++) {
+		if (t->from[i] < 0)
+			continue;
+		a = &t->f->at[t->from[i]].array;
+		if (at != NULL && a->type == CB_F32)
+			at[i] = a->data;
+		else
+			cb_array_to_f32(w + t->p[i].at, a);
+	}
 }
 
 /* ---- a checkpoint as a whole -------------------------------------------------------- */
 
 int
 cb_checkpoint_load(const struct cb_safetensors *f, const struct cb_param *p,
-    int n, float *w)
+    int n, float *w, const float **at)
 {
 	const char *path = cb_safetensors_name(f);
 	struct cb_tensors all;
@@ -148,7 +156,7 @@ cb_checkpoint_load(const struct cb_safetensors *f, const struct cb_param *p,
 	else
 		rc = 0;
 	if (rc == 0)
-		fit_copy(&t, w);
+		fit_copy(&t, w, at);
 done:
 	fit_clear(&t);
 	return rc;
@@ -181,7 +189,7 @@ cb_import(struct cb_import *report, enum cb_import_kind kind,
 		    f->n > 0 ? f->at[0].name : "absent");
 		goto done;
 	}
-	fit_copy(&t, w);
+	fit_copy(&t, w, NULL);
 	if (kind == CB_IMPORT_RESNET && maker_is_torchvision(f)) {
 		stem = find_param(&t, BACKBONE "stem.conv1.weight");
 		if (stem >= 0 && t.from[stem] >= 0 && p[stem].rank == 4 &&

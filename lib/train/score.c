@@ -25,22 +25,31 @@ open_vocab(struct cb_scorer *s)
 	return rc;
 }
 
+/* On the host the numbers of the file are used where they are. */
 static int
 load_weights(struct cb_scorer *s)
 {
-	int n;
+	int n, i, rc;
 	const struct cb_param *p = cb_model_params(s->m, &n);
 	int64_t bytes = cb_model_count(s->m) * (int64_t)sizeof(float);
-	float *w = cb_alloc(bytes);
-	int rc;
+	const float **at = calloc(n, sizeof(*at));
+	bool host = s->e->on_host;
+	float *w = host ? cb_model_weights(s->m) : cb_alloc(bytes);
 
-	if (w == NULL)
-		return cb_fail(CB_ENOMEM, "weights");
-	if ((rc = cb_checkpoint_load(s->file, p, n, w)) == 0) {
+	if (w == NULL || at == NULL)
+		rc = cb_fail(CB_ENOMEM, "weights");
+	else
+		rc = cb_checkpoint_load(s->file, p, n, w, host ? at : NULL);
+	for (i = 0; rc == 0 && i < n; i++)
+		if (at[i] != NULL)
+			cb_model_borrow(s->m, i, at[i]);
+	if (!host && rc == 0) {
 		s->e->put(s->e, cb_model_weights(s->m), w, bytes);
 		rc = s->e->sync(s->e);
 	}
-	free(w);
+	if (!host)
+		free(w);
+	free(at);
 	if (rc == 0)
 		cb_model_pack(s->m, true);
 	return rc;
@@ -74,7 +83,7 @@ open_parts(struct cb_scorer *s, const char *path, const char *engine,
 	if (cb_checkpoint_open(&s->file, &s->about, path) < 0 ||
 	    understand(s, &c, path) < 0 ||
 	    cb_engine_open(&s->e, engine, threads) < 0 ||
-	    cb_model_new(&s->m, s->e, &c) < 0)
+	    cb_model_new_scoring(&s->m, s->e, &c) < 0)
 		return -1;
 	return load_weights(s);
 }

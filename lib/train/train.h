@@ -237,10 +237,12 @@ int	cb_checkpoint_open(struct cb_safetensors **f, struct cb_checkpoint *c,
  * All parameters of the table out of a checkpoint, ours or the original's
  * (converted): any float type; decoder copies (quirk 2, they win) and the
  * detector (quirk 1) are accepted.  A missing tensor or one of another
- * shape is an error that names it.
+ * shape is an error that names it.  at [n], all NULL: what is f32 in the file is
+ * not copied, but at[i] points to it, borrowed from f.  at NULL: all is copied.
  */
 int	cb_checkpoint_load(const struct cb_safetensors *f,
-	    const struct cb_param *p, int n, float *w);
+	    const struct cb_param *p, int n, float *w,
+	    const float **at);
 
 struct cb_import {
 	int	 taken;		/* parameters of the table set */

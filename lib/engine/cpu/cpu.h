@@ -29,6 +29,7 @@ struct cpu {
 	atomic_int status;		/* first failure of oneDNN in a task */
 	enum cb_code code;		/* first failure outside of tasks */
 	char	 error[256];
+	struct mapping *mappings;	/* of alloc() */
 };
 
 static inline struct cpu *

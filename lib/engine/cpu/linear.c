@@ -30,7 +30,7 @@ cpu_linear_new(struct cb_engine *e, struct cb_linear_plan **out, int I, int O)
 		return cb_fail(CB_ENOMEM, "linear map");
 	l->I = I;
 	l->O = O;
-	l->wt = cb_alloc((int64_t)I * O * (int64_t)sizeof(float));
+	l->wt = cpu_large((int64_t)I * O * (int64_t)sizeof(float));
 	l->bias = cb_alloc((int64_t)O * (int64_t)sizeof(float));
 	if (l->wt == NULL || l->bias == NULL) {
 		cpu_linear_free(e, l);
@@ -89,7 +89,7 @@ cpu_linear_pack(struct cb_engine *e, struct cb_linear_plan *l,
 	int o;
 
 	if (backward && l->w == NULL &&
-	    (l->w = cb_alloc((int64_t)l->I * l->O * (int64_t)sizeof(float))) ==
+	    (l->w = cpu_large((int64_t)l->I * l->O * (int64_t)sizeof(float))) ==
 	    NULL) {
 		cpu_fail(cpu_of(e), CB_ENOMEM, "weights of a linear map");
 		return;

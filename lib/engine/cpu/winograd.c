@@ -12,8 +12,8 @@
  * gradient of G w G' is (B' x B) * (A dy A') summed over tiles, again 36
  * products of matrices, [C,tiles] [tiles,O].
  *
- * p and q are not the usual 1 and 2 but 5/8 and 3/2: on 256 channels the largest
- * error is 1.3 times that of the plain sum, with 1 and 2 it is 4.9 times.
+ * p and q are not the usual 1 and 2 but 5/8 and 3/2: on 256 channels the
+ * largest error is 1.3 times that of the plain sum, with 1 and 2 it is 4.9 times.
  */
 #include "conv.h"
 
