@@ -1,6 +1,6 @@
 /*
- * What tensors.c is made of: values out of pickles, entries out of zip archives.
- * Private to this room.
+ * What files of weights are made of: values out of pickles, entries out of zip
+ * archives.  Private to this room.
  */
 #ifndef CB_PICKLE_H
 #define CB_PICKLE_H
