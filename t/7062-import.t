@@ -1,7 +1,7 @@
 #!/bin/bash
 # cb-import: names of all makers, what is refused, what is printed.
 . "$(dirname "$0")/lib.sh"
-plan 36
+plan 38
 python3 "$T/import-files.py" . || exit 1
 tab=$(printf '\t')
 
@@ -45,6 +45,10 @@ $cnn.res4.5.conv1.weight $cnn.res5.2.conv3.norm.weight " 'every part of them'
 cb-import -o tv.st torchvision.pth >lines 2>err; is $? 0 'torchvision'
 like err 'its stride is in the 3x3' 'its stride is told'
 becomes layer1.0.downsample.1.bias $cnn.res2.0.shortcut.norm.bias
+cb-import -o author.st author.pkl >lines 2>err
+like err 'its stride is in the 3x3' 'and of one under the names of detectron2'
+stem() { cb-dump $1 | jq -c 'select(.name == "cnn.feature.backbone.stem.conv1.weight")'; }
+is "$(stem author.st)" "$(stem tv.st)" '... whose first convolution is turned too'
 
 cb-import -o flat.st flat.pt >lines 2>err
 cb-import -o nested.st nested.pt >lines 2>err

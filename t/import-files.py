@@ -243,6 +243,9 @@ def main():
         "conv1_w", "res_conv1_bn_s", "res_conv1_bn_b", "res2_0_branch1_w",
         "res2_0_branch1_bn_b", "res4_5_branch2a_w", "res5_2_branch2c_bn_s",
         "fc1000_w", "res2_0_branch2d_w"])}))
+    rgb = struct.pack("<24f", *range(24))
+    write("author.pkl", dump({"__author__": "torchvision", "model": {
+        "stem.conv1.weight": array("<f4", (2, 3, 2, 2), rgb)}}))
     stem = Storage("0", "f", [float(i) for i in range(2 * 3 * 4)])
     one = Storage("1", "f", [1.0])
     write_legacy("torchvision.pth", OrderedDict([

@@ -104,7 +104,7 @@ has(const struct cb_tensors *f, const char *name)
 bool
 maker_is_torchvision(const struct cb_tensors *f)
 {
-	return has(f, "layer1.0.conv1.weight");
+	return f->torchvision || has(f, "layer1.0.conv1.weight");
 }
 
 /*
@@ -159,7 +159,8 @@ maker_our_name(const struct cb_tensors *f, enum cb_import_kind kind,
 	case CB_IMPORT_BERT:
 		return name_bert(name);
 	case CB_IMPORT_RESNET:
-		return maker_is_torchvision(f) ? name_torchvision(name) :
+		return has(f, "layer1.0.conv1.weight") ?
+		    name_torchvision(name) :
 		    has(f, "conv1_w") ? name_caffe2(name) :
 		    name_detectron2(name);
 	}

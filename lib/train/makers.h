@@ -37,6 +37,7 @@ char	*maker_e2e(const char *name, bool *copy);
 /* Is a file of this kind asked for this parameter? */
 bool	maker_wanted(enum cb_import_kind kind, const char *name);
 
+/* Under its names, or under detectron2's. */
 bool	maker_is_torchvision(const struct cb_tensors *f);
 /* Turns torchvision's first convolution [O,3,taps] in place. */
 void	maker_turn_stem(float *x, int64_t O, int64_t taps);

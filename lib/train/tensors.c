@@ -239,6 +239,8 @@ tensors_walk(struct cb_tensors_hold *h, const struct cb_value *root)
 	int depth;
 
 	h->pub.inside = "";
+	part = cb_value_get(root, "__author__");
+	h->pub.torchvision = part != NULL && cb_value_is(part, "torchvision");
 	for (depth = 0; depth < DEPTH_MAX; depth++) {
 		if ((part = unwrap(root, &h->pub.inside)) == NULL)
 			break;

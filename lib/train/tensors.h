@@ -23,6 +23,7 @@ struct cb_tensors {
 	const char *path;
 	const char *format;	/* "safetensors", "PyTorch zip", ... */
 	const char *inside;
+	bool	 torchvision;	/* detectron2 says that it is from there */
 	const struct cb_tensor *at;
 	int	 n;
 	struct cb_tensors_hold *hold;	/* private: what to close */
