@@ -32,12 +32,11 @@ static unsigned char *
 in_shared(Warp &w, const Ins &i, int lane, uint64_t at, size_t n)
 {
 	const Kernel *k = w.block->kernel;
-	bool inside = at < w.block->shared.size() &&
-	    at + n <= w.block->shared.size();
-
 	/* the last byte too: no access is wider than the gaps */
-	if (inside && at < k->shared)
-		inside = k->in_array[at] && k->in_array[at + n - 1];
+	const bool inside = at >= DYNAMIC ?
+	    at + n <= w.block->shared.size() : at + n <= k->shared &&
+	    k->in_array[at] && k->in_array[at + n - 1];
+
 	if (!inside)
 		wrong(w, i, lane, "%zu bytes at 0x%jx of shared memory, which "
 		    "is in no array", n, (uintmax_t)at);

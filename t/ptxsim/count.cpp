@@ -2,11 +2,14 @@
  * Counts of what was carried out, and of how well memory was used.  To the file
  * that PTXSIM_COUNT names goes a line for each kernel:
  *
- *	NAME launches=2 blocks=8 threads=2048 ins=96 lanes=3072 flops=4096
- *	    read=8192/8192 written=1024/512 shared=40/32
+ *	NAME launches=2 blocks=8 threads=2048 block=256 dynamic=0 ins=96
+ *	    lanes=3072 flops=40 mma=4096 read=8192/8192 written=1024/512
+ *	    shared=40/32
  *
+ *	block	the most threads of a block; dynamic: bytes of shared memory
  *	ins	instructions of warps; lanes: of threads
- *	flops	operations on floating point numbers, an mma being 4096
+ *	flops	operations on floating point numbers, but for those of mma,
+ *		which are 4096 each
  *	read	bytes of global memory in whole sectors of 32, asked for by warps
  *		(what caches keep is in it as often as it is asked for) / bytes
  *		in the fewest sectors that hold as much
@@ -27,6 +30,7 @@ namespace ptx {
 
 static const char *path;
 static std::vector<Module *> modules;
+static double weight = 1;
 
 bool
 counting(void)
@@ -38,10 +42,16 @@ counting(void)
 }
 
 void
+count_weight(double w)
+{
+	weight = w;
+}
+
+void
 count(const Ins &i, uint32_t lanes)
 {
-	i.times++;
-	i.lanes += __builtin_popcount(lanes);
+	i.times += weight;
+	i.lanes += weight * __builtin_popcount(lanes);
 }
 
 static int
@@ -63,8 +73,8 @@ count_global(const Ins &i, const uint64_t *address, uint32_t lanes, int bytes)
 			sector[n++] = address[l] / 32 + 1;
 		chunk[m++] = address[l];
 	}
-	i.units += distinct(sector, n);
-	i.ideal += (distinct(chunk, m) * bytes + 31) / 32;
+	i.units += weight * distinct(sector, n);
+	i.ideal += weight * ((distinct(chunk, m) * bytes + 31) / 32);
 }
 
 /*
@@ -91,8 +101,8 @@ count_shared(const Ins &i, const uint64_t *address, uint32_t lanes, int bytes)
 			}
 		for (const auto &b : bank)
 			most = std::max(most, b.size());
-		i.units += (double)most;
-		i.ideal += most > 0;
+		i.units += weight * (double)most;
+		i.ideal += weight * (most > 0);
 	}
 }
 
@@ -122,7 +132,7 @@ is_shared(const Ins &i)
 static void
 report(FILE *f, const Kernel &k)
 {
-	double ins = 0, lanes = 0, flops = 0;
+	double ins = 0, lanes = 0, flops[2] = { 0 };
 	double units[3] = { 0 }, ideal[3] = { 0 };
 
 	for (const Ins &i : k.code) {
@@ -130,15 +140,17 @@ report(FILE *f, const Kernel &k)
 
 		ins += i.times;
 		lanes += i.lanes;
-		flops += i.flops * i.lanes;
+		flops[i.text.find("mma.sync") != std::string::npos] +=
+		    i.flops * i.lanes;
 		units[kind] += i.units;
 		ideal[kind] += i.ideal;
 	}
-	fprintf(f, "%s launches=%.0f blocks=%.0f threads=%.0f ins=%.0f "
-	    "lanes=%.0f flops=%.0f read=%.0f/%.0f written=%.0f/%.0f "
-	    "shared=%.0f/%.0f\n", k.name.c_str(), k.launches, k.blocks,
-	    k.threads, ins, lanes, flops, 32 * units[0], 32 * ideal[0],
-	    32 * units[1], 32 * ideal[1], units[2], ideal[2]);
+	fprintf(f, "%s launches=%.0f blocks=%.0f threads=%.0f block=%u "
+	    "dynamic=%zu ins=%.0f lanes=%.0f flops=%.0f mma=%.0f "
+	    "read=%.0f/%.0f written=%.0f/%.0f shared=%.0f/%.0f\n",
+	    k.name.c_str(), k.launches, k.blocks, k.threads, k.widest,
+	    k.dynamic, ins, lanes, flops[0], flops[1], 32 * units[0],
+	    32 * ideal[0], 32 * units[1], 32 * ideal[1], units[2], ideal[2]);
 	for (const Ins &i : k.code)
 		if (i.units > i.ideal)
 			fprintf(f, "\t%d: %.0f times, %.1f lanes, %.2f/%.2f: "

@@ -136,6 +136,16 @@ permuted(uint32_t a, uint32_t b, uint32_t select)
 }
 
 static uint32_t
+reversed(uint32_t a)
+{
+	uint32_t r = 0;
+
+	for (int i = 0; i < 32; i++)
+		r |= (a >> i & 1) << (31 - i);
+	return r;
+}
+
+static uint32_t
 logic3(uint32_t a, uint32_t b, uint32_t c, uint32_t table)
 {
 	uint32_t r = 0;
@@ -332,6 +342,9 @@ fill(void)
 	SAME("abs.s64", s64, a < 0 ? (u64)0 - (u64)a : (u64)a)
 	OP("popc.b32", 0, u32, u32, u32, u32, __builtin_popcount(a))
 	OP("clz.b32", 0, u32, u32, u32, u32, a == 0 ? 32 : __builtin_clz(a))
+	OP("bfind.shiftamt.u32", 0, u32, u32, u32, u32,
+	    a == 0 ? 0xffffffff : (u32)__builtin_clz(a))
+	SAME("brev.b32", u32, reversed(a))
 	SAME("prmt.b32", u32, permuted(a, b, c))
 	SAME("shf.l.wrap.b32", u32, ((u64)b << 32 | a) << (c & 31) >> 32)
 	SAME("shf.r.wrap.b32", u32, ((u64)b << 32 | a) >> (c & 31))
@@ -357,6 +370,7 @@ fill(void)
 	FLOP("fma.rm.f32", f32, 2, fma_toward(FE_DOWNWARD, a, b, c))
 	FLOP("fma.rp.f32", f32, 2, fma_toward(FE_UPWARD, a, b, c))
 	FLOP("fma.rz.f32", f32, 2, fma_toward(FE_TOWARDZERO, a, b, c))
+	FLOP("add.rz.f32", f32, 1, fma_toward(FE_TOWARDZERO, a, 1, b))
 	FLOP("fma.rn.sat.f32 fma.rn.f32.sat", f32, 2,
 	    saturated(fmaf(a, b, c)))
 	FLOP("add.sat.f32", f32, 1, saturated(a + b))

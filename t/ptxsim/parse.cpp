@@ -5,7 +5,8 @@
  *
  * Arrays in shared memory lie apart from each other, so that an index that
  * leaves one does not reach the next, and begin at a multiple of 128 bytes, so
- * that their elements are in the banks where they would be.
+ * that their elements are in the banks where they would be.  Those that several
+ * kernels of a module use are in those that name them.
  */
 #include <ctype.h>
 #include <stdio.h>
@@ -22,6 +23,7 @@ static const size_t gap = 128;
 struct Parser {
 	std::string text;
 	size_t	 at;
+	int	 lines;			/* before at */
 	int	 line;			/* of the statement that was read */
 
 	Kernel	*k;
@@ -29,9 +31,8 @@ struct Parser {
 	std::unordered_map<std::string, int> registers, labels;
 	std::unordered_map<std::string, uint64_t> symbols;
 	std::unordered_map<uint64_t, int> constants;
-	std::vector<std::string> extern_arrays;
+	std::map<std::string, std::string> arrays;	/* of all kernels */
 	std::vector<std::string> targets;	/* of each instruction */
-	bool	 laid_out;		/* dynamic shared memory has its place */
 
 	[[noreturn]] void refuse(const char *what, const std::string &s);
 	char	statement(std::string *s);
@@ -133,8 +134,9 @@ Parser::statement(std::string *s)
 	s->clear();
 	while (at < text.size()) {
 		c = text[at++];
-		entry = s->find(".entry") != std::string::npos ||
-		    s->find(".func") != std::string::npos;
+		lines += c == '\n';
+		entry = c == '{' && (s->find(".entry") != std::string::npos ||
+		    s->find(".func") != std::string::npos);
 		quoted ^= c == '"';
 		if (quoted || (c == ':' && (text[at] == ':' ||
 		    text[at - 2] == ':'))) {
@@ -146,8 +148,7 @@ Parser::statement(std::string *s)
 			return c;
 		if (!begun && !isspace(c)) {
 			begun = true;
-			line = 1 + (int)std::count(text.begin(),
-			    text.begin() + (ptrdiff_t)at, '\n');
+			line = 1 + lines;
 		}
 		*s += c;
 	}
@@ -159,8 +160,7 @@ Parser::statement(std::string *s)
 void
 Parser::module(Module &m)
 {
-	std::vector<std::string> name;
-	std::string s;
+	std::string s, name;
 	size_t e;
 	char c;
 	int deep;
@@ -174,13 +174,14 @@ Parser::module(Module &m)
 		} else if (s.find(".func") != std::string::npos) {
 			/* a function is an error only where it is called */
 			for (deep = c == '{'; deep > 0 && at < text.size();
-			    at++)
+			    at++) {
 				deep += (text[at] == '{') - (text[at] == '}');
-		} else if (s.find(".shared") != std::string::npos &&
-		    s.find(".extern") != std::string::npos) {
-			name = words(s.substr(s.rfind(' ')));
-			extern_arrays.push_back(name[0].substr(0,
-			    name[0].find('[')));
+				lines += text[at] == '\n';
+			}
+		} else if ((e = s.find(".shared")) != std::string::npos) {
+			name = words(s).back();
+			arrays[name.substr(0, name.find('['))] = trim(s.substr(
+			    e));
 		} else
 			refuse("is not known here", trim(s));
 	}
@@ -209,7 +210,6 @@ Parser::head(const std::string &s)
 	symbols.clear();
 	constants.clear();
 	targets.clear();
-	laid_out = false;
 	if (open == std::string::npos || close == std::string::npos)
 		return;
 	for (const std::string &p : operands(s.substr(open + 1, close - open -
@@ -289,21 +289,26 @@ Parser::array(const std::string &s, Space space)
 	}
 	if (last.find('[') != std::string::npos)
 		n *= (size_t)atoi(last.c_str() + last.find('[') + 1);
+	const std::string name = last.substr(0, last.find('['));
+	if (space == SHARED && last.size() > 2 &&
+	    last.compare(last.size() - 2, 2, "[]") == 0) {
+		symbols[name] = DYNAMIC;
+		return;
+	}
 	if (n == 0 || align > gap)
 		refuse("is no array", s);
-	const std::string name = last.substr(0, last.find('['));
 	if (space == LOCAL) {
 		k->local = (k->local + align - 1) / align * align;
 		symbols[name] = k->local;
 		k->local += n;
 		return;
 	}
-	if (laid_out)
-		refuse("comes after the first instruction", s);
 	symbols[name] = k->shared;
 	k->in_array.resize(k->shared + n, true);
 	k->shared = (k->shared + n + 2 * gap - 1) / gap * gap;
 	k->in_array.resize(k->shared, false);
+	if (k->shared > DYNAMIC)
+		refuse("does not fit", s);
 }
 
 void
@@ -370,6 +375,8 @@ Parser::source(const std::string &s)
 
 	if (r >= 0)
 		return { false, r };
+	if (symbols.count(s) == 0 && arrays.count(s) != 0)
+		array(arrays[s], SHARED);
 	if (symbols.count(s) != 0)
 		return constant(symbols[s]);
 	if (s.compare(0, 2, "0f") == 0 || s.compare(0, 2, "0F") == 0 ||
@@ -440,11 +447,6 @@ Parser::instruction(std::string s)
 	Ins i = {};
 	bool writes;
 
-	if (!laid_out) {
-		laid_out = true;
-		for (const std::string &e : extern_arrays)
-			symbols[e] = k->shared;
-	}
 	for (char &c : s)
 		c = c == '\n' || c == '\t' ? ' ' : c;
 	i.text = s;

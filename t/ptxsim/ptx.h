@@ -21,6 +21,8 @@
  *	PTXSIM_SERIAL=1	one lane alone until it must wait for others, then the
  *			next: what shared memory owes to a cb_syncwarp() shows
  *	PTXSIM_COUNT=f	counts go to this file at the end: count.cpp
+ *	PTXSIM_SAMPLE=n	of a launch only so many blocks are run, evenly spread,
+ *			and counted for all of them; what it computes is lost
  */
 #ifndef PTXSIM_PTX_H
 #define PTXSIM_PTX_H
@@ -87,6 +89,8 @@ enum Space : uint8_t { GENERIC, GLOBAL, SHARED, LOCAL, PARAM };
 
 /* Where spaces other than global memory begin in generic addresses. */
 static const uint64_t window = (uint64_t)1 << 60;
+/* Where dynamic shared memory begins, behind all arrays. */
+static const size_t DYNAMIC = 128 << 10;
 
 struct Block;
 struct Warp;
@@ -128,6 +132,8 @@ struct Kernel {
 	size_t	 shared, local;		/* bytes, static; of one lane */
 	std::vector<bool> in_array;	/* of the static shared bytes */
 	double	 launches, blocks, threads;
+	unsigned widest;		/* threads of a block */
+	size_t	 dynamic;		/* the most of shared memory */
 };
 
 /* Rows that every warp begins with. */
@@ -196,6 +202,8 @@ unsigned char *reach(Warp &w, const Ins &i, int lane, uint64_t address,
 void	land(Warp &w, uint32_t lanes, int left);
 
 bool	counting(void);
+/* From now on all is counted so many times. */
+void	count_weight(double w);
 /* That lanes carried i out. */
 void	count(const Ins &i, uint32_t lanes);
 /* An access by lanes: 32-byte sectors of global memory, or passes through the

@@ -6,6 +6,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include <algorithm>
+
 #include "ptx.h"
 
 namespace ptx {
@@ -30,6 +32,16 @@ serial(void)
 	static const char *s = getenv("PTXSIM_SERIAL");
 
 	return s != NULL && *s != '\0';
+}
+
+/* Blocks to run of so many. */
+static uint64_t
+sample(uint64_t n)
+{
+	static const char *s = getenv("PTXSIM_SAMPLE");
+	const uint64_t most = s != NULL ? strtoull(s, NULL, 10) : 0;
+
+	return most > 0 && most < n ? most : n;
 }
 
 static uint32_t
@@ -245,7 +257,7 @@ void
 run(Kernel &k, dim3 grid, dim3 size, size_t shared,
     const std::vector<unsigned char> &params)
 {
-	const uint64_t n = (uint64_t)grid.x * grid.y * grid.z;
+	const uint64_t n = (uint64_t)grid.x * grid.y * grid.z, some = sample(n);
 	const unsigned threads = size.x * size.y * size.z;
 	Block b = { &k, &params, grid, size, {}, {}, {} };
 	Warp fresh = {};
@@ -257,11 +269,15 @@ run(Kernel &k, dim3 grid, dim3 size, size_t shared,
 	    sizeof(Row));
 	fresh.local.resize(32 * k.local);
 	b.warps.resize(threads / 32, fresh);
-	b.shared.resize(k.shared + shared);
-	for (uint64_t at = 0; at < n; at++) {
+	b.shared.resize(DYNAMIC + shared);
+	count_weight((double)n / (double)some);
+	for (uint64_t turn = 0; turn < some; turn++) {
+		const uint64_t at = some == n ? turn : turn * n / some;
+
 		b.at = { (unsigned)(at % grid.x), (unsigned)(at / grid.x %
 		    grid.y), (unsigned)(at / grid.x / grid.y) };
-		std::fill(b.shared.begin(), b.shared.end(), 0xff);
+		memset(b.shared.data(), 0xff, k.shared);
+		memset(b.shared.data() + DYNAMIC, 0xff, shared);
 		for (size_t i = 0; i < b.warps.size(); i++) {
 			b.warps[i].index = (int)i;
 			begin(b.warps[i]);
@@ -274,6 +290,8 @@ run(Kernel &k, dim3 grid, dim3 size, size_t shared,
 	k.launches++;
 	k.blocks += (double)n;
 	k.threads += (double)(n * threads);
+	k.widest = std::max(k.widest, threads);
+	k.dynamic = std::max(k.dynamic, shared);
 }
 
 } /* namespace ptx */
