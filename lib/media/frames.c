@@ -116,6 +116,7 @@ to_rgb(struct video *v, struct cb_array *rgb, const AVFrame *f)
 {
 	int64_t row = 3 * (int64_t)f->width;
 	uint8_t *data[4] = { NULL }, *own;
+	struct SwsContext *sws;
 	int stride[4] = { FFALIGN(3 * FFALIGN(f->width, 8), 16) }, y;
 
 	if (image_size_check(f->width, f->height, v->limits.max_pixels) < 0)
@@ -124,10 +125,7 @@ to_rgb(struct video *v, struct cb_array *rgb, const AVFrame *f)
 		if ((y = image_rgb(rgb, f)) <= 0)
 			return y < 0 ? cb_fail_at("%s", v->name) : 0;
 	}
-	v->sws = sws_getCachedContext(v->sws, f->width, f->height, f->format,
-	    f->width, f->height, AV_PIX_FMT_RGB24, SWS_BILINEAR, NULL, NULL,
-	    NULL);
-	if (v->sws == NULL)
+	if ((sws = scaler_for(&v->scaler, f)) == NULL)
 		return cb_fail(CB_EFORMAT, "%s: pixel format %s cannot be "
 		    "converted", v->name, av_get_pix_fmt_name(f->format));
 	own = picture_alloc(row * f->height);
@@ -135,7 +133,7 @@ to_rgb(struct video *v, struct cb_array *rgb, const AVFrame *f)
 	    picture_alloc((int64_t)stride[0] * f->height);
 	if (own == NULL || data[0] == NULL)
 		goto nomem;
-	y = sws_scale(v->sws, (const uint8_t *const *)f->data, f->linesize, 0,
+	y = sws_scale(sws, (const uint8_t *const *)f->data, f->linesize, 0,
 	    f->height, data, stride);
 	if (y != f->height)	/* never what lay in memory before */
 		memset(data[0], 0, (size_t)stride[0] * f->height);

@@ -160,7 +160,7 @@ video_close(struct video *v)
 	video_kept_free(v);
 	video_order_close(v);
 	video_file_close(v);
-	sws_freeContext(v->sws);
+	scaler_free(&v->scaler);
 	av_packet_free(&v->pkt);
 	av_frame_free(&v->frame);
 	free(v->packets);

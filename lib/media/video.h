@@ -19,6 +19,11 @@ struct packet {
 	bool	 key, hidden;	/* hidden: no frame comes of it */
 };
 
+struct scaler {
+	int	 w, h, format;
+	struct SwsContext *sws;	/* NULL: none */
+};
+
 struct video {
 	struct input *in;
 	char	*name;
@@ -27,7 +32,7 @@ struct video {
 	AVIOContext *io;
 	AVFormatContext *fmt;
 	AVCodecContext *dec;
-	struct SwsContext *sws;
+	struct scaler scaler;
 	AVPacket *pkt;
 	AVFrame	*frame;
 	int	 stream, orientation;
@@ -81,6 +86,13 @@ int	video_by_value(const void *a, const void *b);
 int	video_order_packet(struct video *v, struct packet *p);
 bool	video_order_known(const struct video *v);
 void	video_order_close(struct video *v);
+
+/* ---- scale.c ------------------------------------------------------------- */
+
+/* The scaler to RGB of f's geometry, in *s, whose last one is kept if it fits;
+ * NULL: there is no such conversion.  Free with scaler_free(). */
+struct SwsContext *scaler_for(struct scaler *s, const AVFrame *f);
+void	scaler_free(struct scaler *s);
 
 /* ---- frames.c ------------------------------------------------------------ */
 
