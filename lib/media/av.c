@@ -201,7 +201,7 @@ input_close(struct input *in)
 	in->fd = -1;
 }
 
-static int64_t
+int64_t
 input_at(struct input *in, void *to, int64_t n, int64_t pos)
 {
 	ssize_t got;

@@ -58,8 +58,10 @@ open_other(struct cb_media *m, const char *name,
 		return -1;
 	if (!m->info.image)
 		return 0;
+	if (video_damage(m->video) != NULL)	/* the picture may be whole */
+		m->damage = cb_strf("%s", video_damage(m->video));
 	rc = video_next(m->video, &m->still);
-	if (rc <= 0 || video_damage(m->video) != NULL) {
+	if (rc <= 0 || (m->damage == NULL && video_damage(m->video) != NULL)) {
 		if (rc >= 0)
 			cb_fail(CB_EFORMAT, "%s: %s", name,
 			    video_damage(m->video) != NULL ?

@@ -32,6 +32,7 @@ struct input {
 int	input_open(struct input *in, const struct cb_source *src,
 	    double timeout_s);
 void	input_close(struct input *in);
+int64_t	input_at(struct input *in, void *to, int64_t n, int64_t pos);	/* count */
 int	input_peek(struct input *in, void *to, int n);	/* first bytes; count */
 bool	input_late(const struct input *in);
 /* A context that reads in; free with input_io_free(). */

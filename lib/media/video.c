@@ -87,6 +87,36 @@ fill_info(struct video *v)
 	}
 }
 
+/*
+ * What FFmpeg complained of while the file was opened and its packets were read.
+ * A stream that begins in the middle is complained of as a matter of course.
+ */
+static void
+check_complaints(struct video *v)
+{
+	if (v->damage == NULL && av_log_count() > 0)
+		video_note_damage(v, "damaged");
+	if (v->damage == NULL && v->hint != NULL && v->npackets > 0 &&
+	    v->packets[0].key)
+		v->damage = cb_strf("%s", v->hint);
+}
+
+/* A GIF file ends with this byte; zeros may follow. */
+static void
+check_gif(struct video *v)
+{
+	uint8_t tail[64];
+	int n = v->in->bytes < 64 ? (int)v->in->bytes : 64;
+
+	if (strcmp(v->fmt->iformat->name, "gif") != 0 || v->damage != NULL ||
+	    input_at(v->in, tail, n, v->in->bytes - n) != n)
+		return;
+	while (n > 1 && tail[n - 1] == 0)
+		n--;
+	if (tail[n - 1] != 0x3b)
+		v->damage = cb_strf("GIF file ends early");
+}
+
 /* A file that was cut often says nothing else.  Counts in headers are off by
  * one now and then, so a tenth must be missing. */
 static void
@@ -132,8 +162,11 @@ video_open(struct video **out, struct input *in, const char *name,
 	if (video_list_packets(v) < 0)
 		goto done;
 	info->image = is_image(v);
-	if (!info->image)
+	if (!info->image) {
 		check_whole(v);
+		check_complaints(v);
+	}
+	check_gif(v);
 	if (video_list_frames(v) < 0)
 		goto done;
 	info->duration_s = info->image ? 0 :
