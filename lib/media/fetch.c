@@ -111,14 +111,16 @@ short_way_to_start(struct video *v)
 }
 
 /*
- * The first packet of an H.264 stream may carry a note of its encoder, which
- * the decoder needs to work around old encoders' faults (cockatoo.mp4); a
- * seek would miss it.  No slice is decoded.
+ * The first packet of an H.264 or MPEG-4 stream may carry a note of its
+ * encoder, which the decoder needs to work around old encoders' faults
+ * (cockatoo.mp4); a seek would miss it.  No slice is decoded.
  */
 static void
 read_preamble(struct video *v)
 {
-	if (video_stream(v)->codecpar->codec_id != AV_CODEC_ID_H264 ||
+	enum AVCodecID id = video_stream(v)->codecpar->codec_id;
+
+	if ((id != AV_CODEC_ID_H264 && id != AV_CODEC_ID_MPEG4) ||
 	    video_packet_read(v) <= 0)
 		return;
 	v->fresh = false;
@@ -163,7 +165,8 @@ feed_wanted(struct video *v, const int64_t *want, int n, int64_t from)
 	    v->pkt->size != p->size)
 		return false;
 	early = p->order < from;
-	v->dec->skip_frame = !early && is_wanted(p, want, n) ?
+	v->dec->skip_frame = video_order_packed(v) ||
+	    (!early && is_wanted(p, want, n)) ?
 	    AVDISCARD_DEFAULT : AVDISCARD_NONREF;
 	av_log_clear();
 	av_log_forgive(from > INT64_MIN ? "mmco: unref short failure" : NULL);

@@ -3,7 +3,8 @@
  * tell: AVI has none, so packets bear their numbers, and so do the frames, which
  * come in another order where there are B-frames.
  *
- * H.264 states in each picture where it belongs (picture order count, section
+ * That of MPEG-4 follows from the headers of the pictures (mpeg4.c).  H.264
+ * states in each picture where it belongs (picture order count, section
  * 8.2.1 of the standard), and a decoder that holds back D pictures gives them in
  * that order if none is preceded in the file by more than D that come later.
  * Then, and only then, the order is known.  The same holds of the times in
@@ -17,7 +18,8 @@
 #define MAX_DELAY 16		/* of H.264 */
 
 struct order {
-	AVCodecParserContext *parser;
+	struct mpeg4 *mpeg4;
+	AVCodecParserContext *parser;	/* H.264 */
 	AVCodecContext *dec;	/* what the parser notes; never opened */
 	bool	 lost;		/* a packet was not understood */
 	int64_t	 period;	/* counts begin anew in each */
@@ -29,6 +31,7 @@ video_order_close(struct video *v)
 {
 	if (v->order == NULL)
 		return;
+	free(v->order->mpeg4);
 	av_parser_close(v->order->parser);
 	avcodec_free_context(&v->order->dec);
 	free(v->order);
@@ -54,6 +57,10 @@ order_open(struct video *v)
 
 	if ((o = v->order = calloc(1, sizeof(*o))) == NULL)
 		return cb_fail(CB_ENOMEM, "%s", v->name);
+	if (par->codec_id == AV_CODEC_ID_MPEG4)
+		return mpeg4_new(&o->mpeg4, par->extradata,
+		    par->extradata_size) < 0 ?
+		    cb_fail(CB_ENOMEM, "%s", v->name) : 0;
 	if (par->codec_id == AV_CODEC_ID_H264)
 		o->parser = av_parser_init(par->codec_id);
 	if (o->parser == NULL) {
@@ -101,9 +108,20 @@ video_order_packet(struct video *v, struct packet *p)
 	p->order = p->pts;
 	if (v->npackets == 1 && is_untold(v) && order_open(v) < 0)
 		return -1;
-	if (v->order != NULL && !v->order->lost)
+	if (v->order != NULL && v->order->mpeg4 != NULL)
+		mpeg4_note(v->order->mpeg4, v->packets, v->npackets - 1,
+		    v->pkt);
+	else if (v->order != NULL && !v->order->lost)
 		order_note(v->order, p, v->pkt);
 	return 0;
+}
+
+/* Does the decoder keep parts of a packet for the next? */
+bool
+video_order_packed(const struct video *v)
+{
+	return v->order != NULL && v->order->mpeg4 != NULL &&
+	    mpeg4_packed(v->order->mpeg4);
 }
 
 /*
@@ -119,6 +137,8 @@ video_order_known(const struct video *v)
 
 	if (v->order != NULL && (v->order->lost || v->packets[0].index != 0))
 		return false;
+	if (v->order != NULL && v->order->mpeg4 != NULL)
+		return mpeg4_known(v->order->mpeg4);
 	if (v->order == NULL && strncmp(v->fmt->iformat->name, "mpeg", 4) != 0)
 		return true;
 	if (delay < 0 || delay > MAX_DELAY)

@@ -85,7 +85,21 @@ int	video_by_value(const void *a, const void *b);
  */
 int	video_order_packet(struct video *v, struct packet *p);
 bool	video_order_known(const struct video *v);
+bool	video_order_packed(const struct video *v);
 void	video_order_close(struct video *v);
+
+/* ---- mpeg4.c: for order.c ------------------------------------------------- */
+
+struct mpeg4;
+/* -1: no memory; free() it. */
+int	mpeg4_new(struct mpeg4 **out, const uint8_t *extradata, int bytes);
+/* pkt is packet number `at`: sets order, hidden and key there, and the order of
+ * that whose frame it brings out. */
+void	mpeg4_note(struct mpeg4 *m, struct packet *packets, int at,
+	    const AVPacket *pkt);
+/* Were all packets understood? */
+bool	mpeg4_known(const struct mpeg4 *m);
+bool	mpeg4_packed(const struct mpeg4 *m);
 
 /* ---- scale.c ------------------------------------------------------------- */
 
