@@ -45,7 +45,7 @@ LDLIBS := $(shell pkg-config --libs $(PKGS) 2>/dev/null) -rdynamic -ldnnl -lgomp
 # The CUDA toolkit; where it is absent all else builds, and its tests skip.
 CUDA ?= /usr/local/cuda
 HAVE_CUDA := $(wildcard $(CUDA)/include/cuda_runtime_api.h)
-HAVE_DNN := $(wildcard $(CUDA)/include/cudnn_graph.h)
+HAVE_DNN := $(and $(HAVE_CUDA),$(wildcard $(CUDA)/include/cudnn_graph.h))
 
 LIB_SRC := $(wildcard lib/*/*.c lib/*/*/*.c)
 LIB_OBJ := $(LIB_SRC:%.c=$(B)/%.o)
@@ -72,9 +72,10 @@ CUDA_OBJ := $(patsubst %,$(B)/%.o,$(wildcard cuda/*.cu cuda/*.c))
 CXX = g++
 SIM_TEST = t/cudasim/faults.cpp t/cudasim/isa.cpp t/cudasim/faults.cu \
 	t/cudasim/isa.cu
-SIM_SRC := $(filter-out $(SIM_TEST),$(wildcard t/cudasim/*.cpp \
-	t/standin/*.cpp))
+SIM_SRC := $(filter-out $(SIM_TEST) $(if $(HAVE_DNN),,t/standin/cudnn%), \
+	$(wildcard t/cudasim/*.cpp t/standin/*.cpp))
 SIM_ENGINE := $(wildcard cuda/*.cu cuda/*.c)
+LIBS_SRC = cuda/lt.c cuda/dnn.c cuda/plan.c cuda/cache.c
 SIM_FLAGS = -std=c++17 -g -Wall -Wextra -Wno-unknown-pragmas -fPIC -DCB_SIM \
 	-fvisibility=hidden -isystem $(CUDA)/include -Icuda -Ilib -MMD -MP
 SIM_BUILDS = plain asan race
@@ -83,6 +84,8 @@ SIM_BUILDS = plain asan race
 SIM_plain = -O2 -fno-tree-vectorize
 SIM_asan = -O1 -fsanitize=address,undefined -fno-sanitize-recover=all
 SIM_race = -O1 -DCBSIM_RACE
+# Plain arithmetic on memory of its own, which is not under test.
+SIM_product = -O3 -march=$(ARCH)
 # Kernels of the race build call __tsan_...(), which are the simulator's own.
 SIM_race_cu = -fsanitize=thread --param tsan-instrument-func-entry-exit=0
 # The PTX of nvcc executed: a libcudart.so.13 of ours for programs that are
@@ -95,7 +98,8 @@ SIM_ALL = $(if $(SAN),,$(if $(HAVE_CUDA),$(B)/t/cudasim/faults.cu.o \
 	$(B)/ptxsim/faults-100 $(B)/ptxsim/kernels-80 \
 	$(B)/ptxsim/kernels-100 \
 	$(SIM_BUILDS:%=$(B)/cudasim/%/kernels) \
-	$(SIM_BUILDS:%=$(B)/cudasim/%/cb_cuda.so)))
+	$(if $(HAVE_DNN),$(SIM_BUILDS:%=$(B)/cudasim/%/libs) \
+	$(SIM_BUILDS:%=$(B)/cudasim/%/cb_cuda.so))))
 TESTS ?= $(sort $(wildcard t/*.t))
 
 # V=1 shows the whole commands.
@@ -149,8 +153,9 @@ $(B)/t/reference: $(patsubst %.c,$(B)/%.o,$(wildcard t/ref/*.c))
 # ---- CUDA
 
 cuda:
-	@[ -n '$(HAVE_CUDA)' ] || { echo "make cuda needs the CUDA toolkit;" \
-	    "$(CUDA) has none: CUDA=folder names another" >&2; exit 1; }
+	@[ -n '$(HAVE_DNN)' ] || { echo "make cuda needs the CUDA toolkit and" \
+	    "cuDNN 9; $(CUDA) has not both: CUDA=folder names another" >&2; \
+	    exit 1; }
 	@[ -n '$(CUDA_OBJ)' ] || { echo "cuda/ holds no engine yet: there is" \
 	    "nothing to build" >&2; exit 1; }
 	$(MAKE) $(B)/lib/clipbert/cb_cuda.so
@@ -176,7 +181,8 @@ define sim_rules
 $(B)/cudasim/$1/%.cpp.o: %.cpp
 	@mkdir -p $$(@D)
 	$$(call say,SIM $1,$$<)
-	$$Q$(CXX) $(SIM_FLAGS) $(SIM_$1) -c -o $$@ $$<
+	$$Q$(CXX) $(SIM_FLAGS) $$(if $$(filter %/product.cpp,$$<),\
+	    $(SIM_product),$(SIM_$1)) -c -o $$@ $$<
 $(B)/cudasim/$1/%.cu.o: %.cu
 	@mkdir -p $$(@D)
 	$$(call say,SIM $1,$$<)
@@ -196,6 +202,11 @@ $(B)/cudasim/$1/faults: $(patsubst %,$(B)/cudasim/$1/%.o,$(SIM_SRC) \
 	$$Q$(CXX) $(SIM_$1) -o $$@ $$^ -lm
 $(B)/cudasim/$1/kernels: $(patsubst %,$(B)/cudasim/$1/%.o,$(SIM_SRC) \
     $(wildcard t/kernels/*.c cuda/*.cu)) $(B)/libcb.a
+	$$(call say,LD,$$@)
+	$$Q$(CXX) $(SIM_$1) -o $$@ $$^ $(LDLIBS)
+$(B)/cudasim/$1/libs: $(patsubst %,$(B)/cudasim/$1/%.o,$(SIM_SRC) \
+    $(LIBS_SRC) t/kernels/main.c $(wildcard t/libs/*.c cuda/*.cu)) \
+    $(B)/libcb.a
 	$$(call say,LD,$$@)
 	$$Q$(CXX) $(SIM_$1) -o $$@ $$^ $(LDLIBS)
 endef

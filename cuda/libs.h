@@ -39,7 +39,7 @@ struct cu_bias {
 
 struct cu_lt;
 
-/* Space that suffices for every operation. */
+/* Space to give; with less it may be slower, more is not used. */
 #define CU_LT_BYTES ((size_t)32 << 20)
 
 /* tf32: products of f32 may be rounded to TF32.  Yours to close. */

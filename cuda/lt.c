@@ -28,6 +28,7 @@ enum op { FWD, FWD_BIAS, DX, DW };
 struct key {
 	int32_t	 op, T, I, O;
 	int32_t	 align_d;	/* of the result, in bytes */
+	int32_t	 kib;		/* of space */
 };
 
 /* How one product is computed. */
@@ -78,7 +79,6 @@ cu_lt_open(struct cu_lt **out, enum cu_type t, bool tf32)
 	static const cudaDataType_t elem[] = { CUDA_R_32F, CUDA_R_16BF,
 	    CUDA_R_16F };
 	struct cu_lt *l;
-	uint64_t most = CU_LT_BYTES;
 
 	if ((l = calloc(1, sizeof(*l))) == NULL)
 		return cb_fail(CB_ENOMEM, "cuBLASLt");
@@ -90,10 +90,7 @@ cu_lt_open(struct cu_lt **out, enum cu_type t, bool tf32)
 	l->ways.value_bytes = sizeof(struct way);
 	if (lt(cublasLtCreate(&l->handle), "cublasLtCreate", NULL) < 0 ||
 	    lt(cublasLtMatmulPreferenceCreate(&l->preference),
-	    "cublasLtMatmulPreferenceCreate", NULL) < 0 ||
-	    lt(cublasLtMatmulPreferenceSetAttribute(l->preference,
-	    CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, &most, sizeof(most)),
-	    "cublasLtMatmulPreferenceSetAttribute", NULL) < 0) {
+	    "cublasLtMatmulPreferenceCreate", NULL) < 0) {
 		cu_lt_close(l);
 		return -1;
 	}
@@ -144,7 +141,11 @@ static int
 prefer(struct cu_lt *l, cublasLtMatmulPreferenceAttributes_t a, uint32_t v,
     const struct key *k)
 {
-	return lt(cublasLtMatmulPreferenceSetAttribute(l->preference, a, &v,
+	const uint64_t wide = v;
+	const bool bytes = a == CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES;
+
+	return lt(cublasLtMatmulPreferenceSetAttribute(l->preference, a,
+	    bytes ? (const void *)&wide : &v, bytes ? sizeof(wide) :
 	    sizeof(v)), "cublasLtMatmulPreferenceSetAttribute", k);
 }
 
@@ -200,7 +201,9 @@ choose(struct cu_lt *l, struct way *w, const struct key *k)
 	cublasStatus_t s;
 	int n = 0;
 
-	if (prefer(l, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES, 16, k) < 0 ||
+	if (prefer(l, CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES,
+	    (uint32_t)k->kib << 10, k) < 0 ||
+	    prefer(l, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES, 16, k) < 0 ||
 	    prefer(l, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES, 16, k) < 0 ||
 	    prefer(l, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES,
 	    (uint32_t)k->align_d, k) < 0 ||
@@ -230,6 +233,16 @@ align_of(const void *p)
 	return (int)(u & -u);
 }
 
+static struct key
+key_of(enum op op, int T, int I, int O, const void *d,
+    const struct cu_work *work)
+{
+	const size_t kib = work->bytes >> 10;
+
+	return (struct key){ op, T, I, O, align_of(d), (int32_t)(kib <
+	    CU_LT_BYTES >> 10 ? kib : CU_LT_BYTES >> 10) };
+}
+
 /* NULL: an error.  The result may say that there is none. */
 static struct way *
 find(struct cu_lt *l, const struct key *k, const void *bias)
@@ -256,7 +269,6 @@ multiply(struct cu_lt *l, const struct cu_work *work, const struct key *k,
 	const float one = 1, beta = add;
 	struct way *w;
 
-	assert(work->bytes >= CU_LT_BYTES);
 	assert(align_of(a) == 16 && align_of(b) == 16 && align_of(bias) == 16);
 	if ((w = find(l, k, bias)) == NULL)
 		return -1;
@@ -269,8 +281,8 @@ multiply(struct cu_lt *l, const struct cu_work *work, const struct key *k,
 	    CUBLASLT_MATMUL_DESC_BIAS_POINTER, &bias, sizeof(bias), k) < 0)
 		return -1;
 	return lt(cublasLtMatmul(l->handle, w->product, &one, a, w->a, b, w->b,
-	    &beta, d, w->d, d, w->d, &w->algo, work->space, CU_LT_BYTES,
-	    work->stream), "cublasLtMatmul", k);
+	    &beta, d, w->d, d, w->d, &w->algo, work->space,
+	    (size_t)k->kib << 10, work->stream), "cublasLtMatmul", k);
 }
 
 /* ---- the operations */
@@ -279,8 +291,8 @@ int
 cu_lt_fwd(struct cu_lt *l, const struct cu_work *k, void *z, const void *x,
     const void *w, const struct cu_bias *bias, int T, int I, int O)
 {
-	const struct key fused = { FWD_BIAS, T, I, O, align_of(z) };
-	const struct key plain = { FWD, T, I, O, align_of(z) };
+	const struct key fused = key_of(FWD_BIAS, T, I, O, z, k);
+	const struct key plain = key_of(FWD, T, I, O, z, k);
 	bool none = true;
 
 	if (T == 0)
@@ -300,7 +312,7 @@ int
 cu_lt_dx(struct cu_lt *l, const struct cu_work *k, void *dx, bool add,
     const void *dz, const void *w, int T, int I, int O)
 {
-	const struct key plain = { DX, T, I, O, align_of(dx) };
+	const struct key plain = key_of(DX, T, I, O, dx, k);
 
 	return T == 0 ? 0 : multiply(l, k, &plain, dx, add, w, dz, NULL, NULL);
 }
@@ -309,7 +321,7 @@ int
 cu_lt_dw(struct cu_lt *l, const struct cu_work *k, float *dw, float *dbias,
     const void *dz, const void *x, float *part, int T, int I, int O)
 {
-	const struct key plain = { DW, T, I, O, align_of(dw) };
+	const struct key plain = key_of(DW, T, I, O, dw, k);
 
 	if (T == 0)
 		return 0;

@@ -19,9 +19,13 @@
  *			runs far ahead while another starves.  Both: the blocks
  *			of a launch and the heads of streams at random.
  *	CBSIM_FAIL=name[:n]	the n-th call (1) of this library function is
- *			refused
+ *			refused; 0: every one.  Some stand-ins take more names
+ *			than functions: what of a library is not there
  *	CBSIM_COUNTS=file	written at the end: how often each library
  *			function was called, and (captured) operations
+ *	CBSIM_LOG=file	a line for every kernel and every operation of a library
+ *			when it runs: "kernel", its launch and its name; or the
+ *			call, its sizes, operations and bytes
  */
 #ifndef CBSIM_DEVICE_H
 #define CBSIM_DEVICE_H
@@ -131,6 +135,8 @@ cudaError_t last_error(cudaError_t e);
 
 /* Whether this call of a library function is to be refused (CBSIM_FAIL). */
 bool	refuse(const char *name);
+/* Into CBSIM_LOG, if that is set. */
+void	log_line(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
 struct Lock { Lock(); ~Lock(); };	/* the device is this thread's */
 

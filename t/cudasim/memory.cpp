@@ -183,6 +183,8 @@ take(size_t n, size_t align, Kind kind)
 	if (kind == SHARED && !spare[n].empty()) {
 		at = spare[n].back();
 		spare[n].pop_back();
+		memset((void *)(cells + at / 2), 0, (n + 1) / 2 *
+		    sizeof(Cell));
 	} else {
 		at = (top + align - 1) / align * align;
 		if (at + n + gap > arena_bytes)
@@ -190,7 +192,6 @@ take(size_t n, size_t align, Kind kind)
 		top = at + n + gap;
 	}
 	memset(bytes_of + at, kind == PINNED ? WRITTEN : FRESH, n);
-	memset((void *)(cells + at / 2), 0, (n + 1) / 2 * sizeof(Cell));
 	return arena + at;
 }
 

@@ -9,6 +9,7 @@
  * are in graph.cpp.
  */
 #include <pthread.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -206,10 +207,16 @@ launch(Launch *l, cudaStream_t s)
 		set_running(l->name);
 		fault("a block of %lu threads, no multiple of 32", n);
 	}
-	return enqueue(s, l->name, [own] { own->check(); own->run(); });
+	return enqueue(s, l->name, [own] {
+		own->check();
+		log_line("kernel grid %u,%u,%u block %u,%u,%u shared %zu %s",
+		    own->grid.x, own->grid.y, own->grid.z, own->block.x,
+		    own->block.y, own->block.z, own->shared, own->name);
+		own->run();
+	});
 }
 
-/* ---- refusals and counts */
+/* ---- refusals, counts, and a log */
 
 /* CBSIM_COUNTS: how often each function was called, a line each. */
 static void
@@ -224,10 +231,28 @@ write_counts(void)
 	fclose(f);
 }
 
+void
+log_line(const char *fmt, ...)
+{
+	static const char *path = getenv("CBSIM_LOG");
+	static FILE *f = path == NULL ? NULL : fopen(path, "w");
+	va_list ap;
+
+	if (path == NULL)
+		return;
+	if (f == NULL)
+		fault("CBSIM_LOG: cannot write");
+	va_start(ap, fmt);
+	vfprintf(f, fmt, ap);
+	va_end(ap);
+	putc('\n', f);
+}
+
 bool
 refuse(const char *name)
 {
 	static int left = -1;
+	static bool every;
 	static std::string wanted;
 	const char *s, *colon;
 
@@ -240,9 +265,12 @@ refuse(const char *name)
 			colon = strchr(s, ':');
 			wanted = colon == NULL ? s : std::string(s, colon);
 			left = colon == NULL ? 1 : atoi(colon + 1);
+			every = left == 0;
 		}
 	}
-	return left > 0 && wanted == name && --left == 0;
+	if (wanted != name)
+		return false;
+	return every || (left > 0 && --left == 0);
 }
 
 } /* namespace cbsim */

@@ -14,7 +14,7 @@
  * adds, with the reason beside it.  Both runs of the kernels give equal bits.
  *
  * To add an operation: a file here with a struct kern_group, its cases in a
- * table by CASE(), and a line in main.c.  See point.c for the least there can
+ * table by CASE(), and a line in groups.c.  See point.c for the least there can
  * be.  What a kernel takes as `part` is scratch(): of exactly the size that
  * kernels.h tells, and NaN to begin with.
  */
@@ -91,6 +91,9 @@ struct kern_group {
 	const struct kern_case *cases;
 	int	 n;
 };
+
+/* All there are, then NULL; in groups.c, of this folder or of t/libs. */
+extern const struct kern_group *const kern_groups[];
 
 #define CASE(what, flags, type, ...) { #what " " #__VA_ARGS__, what##_case, \
 	&(const type)__VA_ARGS__, flags }

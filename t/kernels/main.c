@@ -12,16 +12,6 @@
 #include "engine/host.h"
 #include "kern.h"
 
-extern const struct kern_group kern_adamw, kern_attention, kern_batchnorm,
-    kern_cast, kern_columns, kern_embed, kern_loss, kern_norm, kern_point,
-    kern_pool, kern_prepare, kern_rows;
-
-static const struct kern_group *const groups[] = {
-	&kern_adamw, &kern_attention, &kern_batchnorm, &kern_cast,
-	&kern_columns, &kern_embed, &kern_loss, &kern_norm, &kern_point,
-	&kern_pool, &kern_prepare, &kern_rows,
-};
-
 static const char *const type_names[] = { "f32", "bf16", "f16" };
 static const double type_round[] = { 0, 0x1p-8, 0x1p-11 };
 /* The least value but one: below it f16 rounds to steps. */
@@ -358,18 +348,18 @@ main(int argc, char **argv)
 	bool small = argc > 1 && strcmp(argv[1], "-s") == 0;
 	struct cb_engine *ref;
 	cudaStream_t s;
-	int g, i;
+	const struct kern_group *const *g;
+	int i;
 
 	must(cudaStreamCreateWithFlags(&s, cudaStreamNonBlocking));
 	if (cb_engine_open(&ref, "ref", 1) < 0)
 		abort();
-	for (g = 0; g < (int)CB_LEN(groups); g++) {
-		if (!wanted(groups[g]->name, argc, argv, 1 + small))
+	for (g = kern_groups; *g != NULL; g++) {
+		if (!wanted((*g)->name, argc, argv, 1 + small))
 			continue;
-		for (i = 0; i < groups[g]->n; i++)
-			if (!small || !(groups[g]->cases[i].flags & LARGE))
-				run(&groups[g]->cases[i], groups[g]->name, ref,
-				    s);
+		for (i = 0; i < (*g)->n; i++)
+			if (!small || !((*g)->cases[i].flags & LARGE))
+				run(&(*g)->cases[i], (*g)->name, ref, s);
 	}
 	ref->free(ref);
 	printf("1..%d\n", tap_n);
