@@ -125,20 +125,18 @@ cu_adamw(cudaStream_t s, float *w, float *m, float *v, const float *g,
 
 enum { SUMMERS = 512 };
 
-/* Sum over the block, in the first thread of it. */
+/* Sum over the block of N threads, in the first; warps: one a warp, shared. */
 template <int N> CB_FN double
-block_sum(double v)
+block_sum(double v, double *warps)
 {
-	CB_SHARED(double, part, N / 32);
-
 	v = cb_warp_sum(v);
 	if (cb_lane() == 0)
-		part[threadIdx.x / 32] = v;
+		warps[threadIdx.x / 32] = v;
 	cb_syncthreads();
 	v = 0;
 	if (threadIdx.x == 0)
 		for (int i = 0; i < N / 32; i++)
-			v += part[i];
+			v += warps[i];
 	return v;
 }
 
@@ -150,6 +148,7 @@ block_sum(double v)
 CB_KERNEL(SUMMERS)
 squares(double *part, const float *g, int64_t n)
 {
+	CB_SHARED(double, warps, SUMMERS / 32);
 	const int64_t head = cb_min(n, (int64_t)((4 - behind(g)) & 3));
 	const int64_t groups = (n - head) / 4, tail = head + 4 * groups;
 	const int64_t stride = (int64_t)gridDim.x * SUMMERS;
@@ -176,7 +175,7 @@ squares(double *part, const float *g, int64_t n)
 		sum += (double)g[t] * g[t];
 	if (blockIdx.x == gridDim.x - 1 && tail + t < n)
 		sum += (double)g[tail + t] * g[tail + t];
-	sum = block_sum<SUMMERS>(sum);
+	sum = block_sum<SUMMERS>(sum, warps);
 	if (t == 0)
 		part[blockIdx.x] = sum;
 }
@@ -184,7 +183,8 @@ squares(double *part, const float *g, int64_t n)
 CB_KERNEL(CU_PARTS)
 squares_total(double *out, const double *part)
 {
-	const double sum = block_sum<CU_PARTS>(part[threadIdx.x]);
+	CB_SHARED(double, warps, CU_PARTS / 32);
+	const double sum = block_sum<CU_PARTS>(part[threadIdx.x], warps);
 
 	if (threadIdx.x == 0)
 		*out = sum;

@@ -103,12 +103,10 @@ include(exps &a, float v)
 	a.sum += cb_exp(v - a.top);
 }
 
-/* Log of the sum over the block, in every thread. */
+/* Log of the sum over the block, in every thread; part: one a warp, shared. */
 CB_FN float
-block_log_sum(exps a)
+block_log_sum(exps a, exps *part)
 {
-	CB_SHARED(exps, part, ROW / 32);
-
 #pragma unroll
 	for (int m = 16; m > 0; m >>= 1)
 		a = join(a, { cb_shfl_xor(a.top, m), cb_shfl_xor(a.sum, m) });
@@ -126,6 +124,7 @@ block_log_sum(exps a)
 template <typename E> CB_KERNEL(ROW)
 loss_ce(float *each, scores<E> s, const int32_t *labels, int C)
 {
+	CB_SHARED(exps, part, ROW / 32);
 	const int t = (int)threadIdx.x, label = labels[blockIdx.x];
 	const int64_t row = (int64_t)blockIdx.x * C;
 	const bool lse = s.agg == CB_AGG_LSE;
@@ -139,7 +138,7 @@ loss_ce(float *each, scores<E> s, const int32_t *labels, int C)
 		for (k = 0; k < s.K && lse; k++)
 			include(sum, cb_f32(s.x[k * s.plane + row + c]));
 	}
-	all = block_log_sum(sum);
+	all = block_log_sum(sum, part);
 	own = label < 0 ? 0 : pooled(s, row + label, &who);
 	if (t == 0)
 		each[blockIdx.x] = label < 0 ? 0 : all - own;
