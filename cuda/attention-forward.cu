@@ -4,8 +4,8 @@
  *	o = drop(softmax(q k' / sqrt w)) v
  *
  * A block owns 64 queries of one head of one sequence, a warp 16 of them, and
- * goes through keys and values 64 at a time; while it works on one tile the next
- * is on its way, so that all of a sequence of up to 128 tokens is asked for
+ * goes through tiles of 64 keys and values; while it works on one the next is on
+ * its way, so that all of a sequence of up to 128 tokens is asked for
  * before the first product.  Scores never leave the registers: the softmax is
  * kept relative to the largest so far, and what was summed before is scaled when
  * that grows.  Dao et al., arXiv:2205.14135 and arXiv:2307.08691.
@@ -17,10 +17,10 @@
 #include "attention.h"
 #include "tiles.h"
 
-/* Two rows of 64 scores x, of which `left` are of keys, become probabilities
+/* Scores x [16,32], of which `left` columns are of keys, become probabilities
  * relative to 2^top. */
 CB_FN void
-relative(float x[4][2][4], float top[2], float sum[2], float was[2],
+relative(float x[2][2][4], float top[2], float sum[2], float was[2],
     float scale, int left)
 {
 	const int q = tile_q();
@@ -30,7 +30,7 @@ relative(float x[4][2][4], float top[2], float sum[2], float was[2],
 		float best = top[r], all = 0;
 
 #pragma unroll
-		for (int t = 0; t < 16; t++) {
+		for (int t = 0; t < 8; t++) {
 			float &v = x[t / 4][t / 2 % 2][2 * r + t % 2];
 
 			v = t / 2 * 8 + q + t % 2 < left ? v * scale :
@@ -39,7 +39,7 @@ relative(float x[4][2][4], float top[2], float sum[2], float was[2],
 		}
 		best = tile_row_max(best);
 #pragma unroll
-		for (int t = 0; t < 16; t++) {
+		for (int t = 0; t < 8; t++) {
 			float &v = x[t / 4][t / 2 % 2][2 * r + t % 2];
 
 			v = cb_exp2_fast(v - best);
@@ -53,11 +53,11 @@ relative(float x[4][2][4], float top[2], float sum[2], float was[2],
 
 /* Dropped ones become 0.  A lane draws for half a row; see keep(). */
 CB_FN void
-drop(float x[4][2][4], const attention &t, const head &h, int first, int j)
+drop(float x[2][2][4], const attention &t, const head &h, int first, int j)
 {
-	const int lane = cb_lane(), half = j + lane % 2 * 32;
+	const int lane = cb_lane(), half = j + lane % 2 * 16;
 	const uint32_t own = keep(t.mask, element(t, h, first + lane / 2,
-	    half), cb_min(32, h.n - half));
+	    half), cb_min(16, h.n - half));
 
 #pragma unroll
 	for (int i = 0; i < 4; i++) {		/* rows, halves */
@@ -65,13 +65,36 @@ drop(float x[4][2][4], const attention &t, const head &h, int first, int j)
 		    i % 2) >> tile_q();
 
 #pragma unroll
-		for (int k = 0; k < 8; k++) {
-			float &v = x[i % 2 * 2 + k / 4][k / 2 % 2][i / 2 * 2 +
-			    k % 2];
+		for (int k = 0; k < 4; k++) {
+			float &v = x[i % 2][k / 2][i / 2 * 2 + k % 2];
 
 			v = w >> (k / 2 * 8 + k % 2) & 1 ? v : 0;
 		}
 	}
+}
+
+/* Own queries meet keys j .. j+31, which are groups u and u + 1 of 16 in the
+ * tile of keys and the tile of values behind it. */
+template <int W, typename E> CB_FN void
+attend(float acc[W / 8][4], float top[2], float sum[2],
+    const uint32_t own[W / 16][4], const E *tile, const attention &t,
+    const head &h, int first, int j, int u)
+{
+	const bool both = j + 16 < h.n;
+	float x[2][2][4] = {}, was[2];
+
+	tile_dots<W>(x[0], own, tile, u);
+	if (both)
+		tile_dots<W>(x[1], own, tile, u + 1);
+	relative(x, top, sum, was, LOG2_E / cb_sqrt((float)W), h.n - j);
+	if (t.mask.limit != 0)
+		drop(x, t, h, first, j);
+#pragma unroll
+	for (int i = 0; i < W / 2; i++)
+		acc[i / 4][i % 4] *= was[i % 4 / 2];
+	tile_add<W>(acc, x[0], tile + tile_size<W>, u);
+	if (both)
+		tile_add<W>(acc, x[1], tile + tile_size<W>, u + 1);
 }
 
 /*
@@ -79,7 +102,7 @@ drop(float x[4][2][4], const attention &t, const head &h, int first, int j)
  * through the second before its first use.  Bound by the exponentials and the
  * draws rather than the products.  Measured on no device yet.
  */
-template <typename E, int W> CB_KERNEL2(TILE_THREADS, 3)
+template <typename E, int W> CB_KERNEL2(TILE_THREADS, 4)
 attention_fwd_mma(attention t)
 {
 	CB_SHARED(E, shared, 4 * tile_size<W>);
@@ -89,11 +112,10 @@ attention_fwd_mma(attention t)
 	const int64_t ld = 3 * (int64_t)t.D;
 	const E *q = (const E *)t.qkv + h.lo * ld + h.a * W, *k = q + t.D;
 	const E *v = k + t.D;
-	const float scale = LOG2_E / cb_sqrt((float)W);
 	E *now = shared, *next = shared + 2 * tile_size<W>;
 	uint32_t own[W / 16][4];
 	float acc[W / 8][4], top[2] = { -INFINITY, -INFINITY };
-	float sum[2] = { 0, 0 }, was[2];
+	float sum[2] = { 0, 0 };
 
 	if (block >= h.n)
 		return;
@@ -117,25 +139,10 @@ attention_fwd_mma(attention t)
 		cb_cp_commit();
 		cb_cp_wait<1>();
 		cb_syncthreads();
-		if (first < h.n) {
-			float x[4][2][4] = {};
-
-#pragma unroll
-			for (int u = 0; u < 4; u++)
-				if (j + 16 * u < h.n)
-					tile_dots<W>(x[u], own, now, u);
-			relative(x, top, sum, was, scale, h.n - j);
-			if (t.mask.limit != 0)
-				drop(x, t, h, first, j);
-#pragma unroll
-			for (int i = 0; i < W / 2; i++)
-				acc[i / 4][i % 4] *= was[i % 4 / 2];
-#pragma unroll
-			for (int u = 0; u < 4; u++)
-				if (j + 16 * u < h.n)
-					tile_add<W>(acc, x[u], now +
-					    tile_size<W>, u);
-		}
+		if (first < h.n)
+			for (int i = 0; i < TILE && j + i < h.n; i += 32)
+				attend<W>(acc, top, sum, own, now, t, h, first,
+				    j + i, i / 16);
 		cb_syncthreads();
 		E *const done = now;
 		now = next;

@@ -1,5 +1,6 @@
 /* Attention: attention*.cu. */
 #include <math.h>
+#include <stdlib.h>
 
 #include "kern.h"
 
@@ -73,6 +74,40 @@ forward_case(struct kern *k, const void *arg)
 	    8 * 0x1p-24;
 }
 
+/* Queries and keys up to 6, so scores up to 60 or so and probabilities near 0 and
+ * 1: what was summed before a larger score must vanish beside it. */
+static void
+peaks_case(struct kern *k, const void *arg)
+{
+	const struct attention_case *c = arg;
+	int S, T, longest, D = c->A * c->w;
+	int32_t *seq = sequences(k, c, &S, &T, &longest);
+	float *v = noise(k, 3 * (int64_t)T * D, -1, 1);
+	struct cb_drop none = drop_of(0);
+	struct cb_mask mask = mask_of(&none);
+	void *qkv, *o = acts(k, (int64_t)T * D);
+	float *lse = floats(k, (int64_t)T * c->A, 0, 1);
+	int64_t i;
+
+	for (i = 0; i < 3 * (int64_t)T * D; i++)
+		v[i] *= i % (3 * D) < 2 * D ? 6 : 1;
+	qkv = acts_of(k, v, 3 * (int64_t)T * D);
+	free(v);
+	if (k->twin != NULL)
+		k->twin->attention_fwd(k->twin, o, lse, qkv, seq, S, longest,
+		    T, D, c->A, &none);
+	else
+		must(cu_attention_fwd(k->s, k->t, o, lse, qkv, seq, S, longest,
+		    T, D, c->A, &mask));
+	/* A score is off by 2^-24 of the w products up to 36 / sqrt w in it, as
+	 * a rule a sqrt w-th of that; a probability by as much of itself, and
+	 * by its rounding. */
+	out_f32(k, "lse", lse, (int64_t)T * c->A, 0)->slack = 4 * 36 *
+	    0x1p-24;
+	out_elem(k, "o", o, (int64_t)T * D, 0)->slack += 8 * 36 * 0x1p-24 +
+	    rounding(k, c, 1) / 2;
+}
+
 /* lse is what it could be, since scores are near 0; o is noise. */
 static void
 backward_case(struct kern *k, const void *arg)
@@ -114,6 +149,8 @@ static const struct kern_case cases[] = {
 	BOTH(EVERY, 1, 32, .1f, N(67, 33)),
 	BOTH(EVERY, 2, 64, 0, N(16, 31)),
 	BOTH(EVERY, 1, 64, .1f, N(65)),
+	CASE(peaks, EVERY, struct attention_case, { 1, 7, 0, N(35) }),
+	CASE(peaks, EVERY, struct attention_case, { 1, 64, 0, N(150) }),
 	BOTH(LARGE, 4, 16, .1f, N(40, 64, 65, 1, 128)),
 	BOTH(LARGE, 3, 64, .1f, N(75, 160, 197)),
 	BOTH(LARGE, 1, 32, 0, N(331)),
