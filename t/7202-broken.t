@@ -16,7 +16,7 @@ real_invalid.jpg 1|real_truncated.jpg error|text.jpg error|trailing.jpg 1
 bad_crc.png 1|bomb_65000.png error|cut.png error|zero_size.png error
 cut.mkv 4|flip.mkv 4|size_change.ts 4"
 list=$(echo "$table" | tr '|' '\n')
-plan $(($(echo "$list" | wc -l) + 5))
+plan $(($(echo "$list" | wc -l) + 6))
 
 files=$(echo "$list" | sed "s|^|$B/|; s/ .*//")
 [ "$(ls "$B" | grep -vcE 'tsv|jsonl')" = "$(echo "$list" | wc -l)" ]
@@ -46,3 +46,6 @@ is "$(paste -sd' ' quiet)" "$(echo $whole)" \
     'all others are named with what is wrong'
 like err "^cb-decode: $(grep -c error <<<"$list") of .* media could not be read" \
     'they are counted'
+cb-decode --timeout 0.000001 "$B"/{trailing.jpg,bad_crc.png,noindex.avi} \
+    2>err >/dev/null
+is "$(grep -c ': took longer than --timeout$' err)" 3 'all can be bounded in time'

@@ -42,6 +42,7 @@ struct failure {
 	char	 warned[JMSG_LENGTH_MAX];	/* first damage to the data */
 	bool	 cut;		/* ran into the end */
 	bool	 starved;	/* a scan wanted more than there was */
+	const struct input *in;	/* where time is measured */
 };
 
 static void
@@ -88,6 +89,11 @@ jpeg_watch(j_common_ptr c)
 	if (((j_decompress_ptr)c)->input_scan_number > MAX_SCANS) {
 		snprintf(f->text, sizeof(f->text), "more than %d scans",
 		    MAX_SCANS);
+		longjmp(f->where, 1);
+	}
+	if (input_late(f->in)) {
+		snprintf(f->text, sizeof(f->text), "took longer than "
+		    "--timeout");
 		longjmp(f->where, 1);
 	}
 }
@@ -166,11 +172,11 @@ read_rows(struct cb_array *rgb, j_decompress_ptr c)
 
 int
 jpeg_decode(struct cb_array *rgb, int *orientation, char **damage,
-    const uint8_t *data, int64_t bytes, int64_t max_pixels)
+    const uint8_t *data, const struct input *in, int64_t max_pixels)
 {
 	struct jpeg_decompress_struct c = { 0 };
 	struct jpeg_progress_mgr watch = { .progress_monitor = jpeg_watch };
-	struct failure err = { 0 };
+	struct failure err = { .in = in };
 	jpeg_saved_marker_ptr mark;
 	int64_t dim[3];
 
@@ -186,7 +192,7 @@ jpeg_decode(struct cb_array *rgb, int *orientation, char **damage,
 	}
 	jpeg_create_decompress(&c);
 	c.progress = &watch;
-	jpeg_mem_src(&c, data, bytes);
+	jpeg_mem_src(&c, data, in->bytes);
 	jpeg_save_markers(&c, JPEG_APP0 + 1, 0xffff);
 	jpeg_read_header(&c, TRUE);
 	for (mark = c.marker_list; mark != NULL && *orientation == 1;

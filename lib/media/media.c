@@ -36,7 +36,7 @@ open_jpeg(struct cb_media *m, const char *name,
 	m->still->refs = 1;
 	if (input_bytes(&m->in, &data, &owned, name) < 0)
 		return -1;
-	rc = jpeg_decode(&m->still->rgb, &o, &m->damage, data, m->in.bytes,
+	rc = jpeg_decode(&m->still->rgb, &o, &m->damage, data, &m->in,
 	    limits->max_pixels);
 	free(owned);
 	if (rc < 0 || (limits->upright &&

@@ -57,8 +57,9 @@ int64_t	video_fed(const struct video *v);
 
 /* ---- image.c -------------------------------------------------------------- */
 
+/* in: how many bytes data has, and until when it may take. */
 int	jpeg_decode(struct cb_array *rgb, int *orientation, char **damage,
-	    const uint8_t *data, int64_t bytes, int64_t max_pixels);
+	    const uint8_t *data, const struct input *in, int64_t max_pixels);
 /* Exact conversion of what picture decoders yield; 1: format not handled. */
 int	image_rgb(struct cb_array *rgb, const AVFrame *f);
 /* Turns a picture by the EXIF orientation 1..8, in place of *rgb. */
