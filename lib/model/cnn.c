@@ -406,8 +406,11 @@ cnn_forward(struct cb_model *m, const struct cb_array *pictures, int P)
 
 /* ---- backward ------------------------------------------------------------------ */
 
-/* d [P, out] is the gradient of y, changed in place; dx NULL: not wanted. */
-static void
+/*
+ * d [P, out] is the gradient of y, changed in place; dx NULL: not wanted.  Where
+ * the shortcut is the identity, d becomes the gradient of x.
+ */
+static struct cb_elem *
 block_backward(struct cb_model *m, struct bottleneck *b, struct cb_elem *dx,
     struct cb_elem *d, int P)
 {
@@ -421,12 +424,16 @@ block_backward(struct cb_model *m, struct bottleneck *b, struct cb_elem *dx,
 	e->act_bwd(e, db, db, b->b, CB_ACT_RELU, nb);
 	conv_backward(m, &b->conv2, da, false, db, b->a, P);
 	e->act_bwd(e, da, da, b->a, CB_ACT_RELU, na);
-	conv_backward(m, &b->conv1, dx, false, da, b->x, P);
-	if (b->shortcut.w >= 0)
+	if (b->shortcut.w >= 0) {
+		conv_backward(m, &b->conv1, dx, false, da, b->x, P);
 		conv_backward(m, &b->shortcut, dx, true, d, b->x, P);
-	else if (dx != NULL)
-		e->add(e, dx, d, P * block_out(b));
+	} else {
+		conv_backward(m, &b->conv1, dx != NULL ? d : NULL, true, da,
+		    b->x, P);
+		dx = d;
+	}
 	arena_release(&m->arena, mark);
+	return dx;
 }
 
 void
@@ -454,8 +461,7 @@ cnn_backward(struct cb_model *m, struct cb_elem *dgrid)
 	for (i = n->nblocks - 1; i >= first; i--) {
 		dx = i > first || n->stem_trains ?
 		    (d == two[0] ? two[1] : two[0]) : NULL;
-		block_backward(m, &n->blocks[i], dx, d, P);
-		d = dx;
+		d = block_backward(m, &n->blocks[i], dx, d, P);
 	}
 	if (n->stem_trains) {
 		dx = take(m, P * conv_out(&n->stem));
