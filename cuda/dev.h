@@ -152,7 +152,7 @@ cb_mul_hi(uint32_t a, uint32_t b)
 CB_FN int
 cb_lowest(uint32_t u)
 {
-	return __ffs((int)u) - 1;
+	return 31 - __clz((int)(u & (0u - u)));
 }
 
 CB_FN float cb_exp(float x) { return expf(x); }

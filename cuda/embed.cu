@@ -57,12 +57,11 @@ cu_embed_text_fwd(cudaStream_t s, enum cu_type t, void *x, const int32_t *ids,
 	    T, D);
 }
 
-/* to [col + (32 k + lane) N ...] += the sums of all warps of the block, W of
- * them. */
-template <int W, int N, int K> CB_FN void
-add_warps(float *to, const float (&sum)[K][N], int col, int D)
+/* to [col + (32 k + lane) N ...] += the sums of all warps of the block.  held
+ * [WARPS,32 N]: shared. */
+template <int N, int K> CB_FN void
+add_warps(float *to, float *held, const float (&sum)[K][N], int col, int D)
 {
-	CB_SHARED(float, held, W * 32 * N);
 	const int t = (int)threadIdx.x;
 
 #pragma unroll
@@ -72,10 +71,10 @@ add_warps(float *to, const float (&sum)[K][N], int col, int D)
 		cb_syncthreads();
 		cu_store_param<N>(held + t * N, sum[k]);
 		cb_syncthreads();
-		for (int i = t; i < 32 * N && first + i < D; i += W * 32) {
+		for (int i = t; i < 32 * N && first + i < D; i += THREADS) {
 			float s = held[i];
 
-			for (int w = 1; w < W; w++)
+			for (int w = 1; w < WARPS; w++)
 				s += held[w * 32 * N + i];
 			to[first + i] += s;
 		}
@@ -90,6 +89,7 @@ text_bwd(float *out, const E *dx, const int32_t *key, int32_t skip, int T,
     int D)
 {
 	CB_SHARED(int, earlier, 1);
+	CB_SHARED(float, held, WARPS * 32 * N);
 	const int t = (int)blockIdx.x, warp = (int)threadIdx.x / 32;
 	const int col = (int)blockIdx.y * GATHER_DEPTH * 32 * N;
 	const int32_t own = key[t];
@@ -111,7 +111,7 @@ text_bwd(float *out, const E *dx, const int32_t *key, int32_t skip, int T,
 			sum[k][j] = 0;
 	gather<N, false>(sum, dx, key, own, warp * 128, WARPS * 128, T, D, col,
 	    cb_mask());
-	add_warps<WARPS, N>(out + (int64_t)own * D, sum, col, D);
+	add_warps<N>(out + (int64_t)own * D, held, sum, col, D);
 }
 
 template <typename E, int N> static int
@@ -250,6 +250,7 @@ line_bwd(float *out, const E *dx, const int32_t *cells, bool column, Grid g)
 {
 	const int line = (int)blockIdx.x, col = (int)blockIdx.y * 32 * N;
 	const int c = col + cb_lane() * N;
+	CB_SHARED(float, held, WARPS * 32 * N);
 	float sum[1][N], v[N];
 
 #pragma unroll
@@ -267,7 +268,7 @@ line_bwd(float *out, const E *dx, const int32_t *cells, bool column, Grid g)
 				sum[0][j] += v[j];
 		}
 	}
-	add_warps<WARPS, N>(out + (int64_t)line * g.D, sum, col, g.D);
+	add_warps<N>(out + (int64_t)line * g.D, held, sum, col, g.D);
 }
 
 template <typename E, int N> static int

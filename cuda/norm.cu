@@ -175,12 +175,11 @@ struct Affine {
 };
 
 /* part [2,CU_PARTS,D] = sums over the warps of this block of what their lanes
- * hold: lane i of a warp, of columns (32 k + i) N + j. */
+ * have: lane i of a warp, of columns (32 k + i) N + j.  held [2,W,32 N]: shared. */
 template <int K, int N, int W> CB_FN void
-leave_parts(float *part, const float (&dg)[K][N], const float (&db)[K][N],
-    int D)
+leave_parts(float *part, float *held, const float (&dg)[K][N],
+    const float (&db)[K][N], int D)
 {
-	CB_SHARED(float, held, 2 * W * 32 * N);
 	const int t = (int)threadIdx.x, own = t * N;
 
 #pragma unroll
@@ -213,6 +212,7 @@ norm_bwd(E *dx, E *ds, float *part, const E *dy, const E *sum,
 {
 	const int N = CB_WIDE(E), d0 = cb_lane() * N;
 	const int warp = (int)threadIdx.x / 32;
+	CB_SHARED(float, held, 2 * W * 32 * N);
 	float dg[K][N], db[K][N], g[K][N], n[K][N], a[N];
 
 #pragma unroll
@@ -265,7 +265,7 @@ norm_bwd(E *dx, E *ds, float *part, const E *dy, const E *sum,
 				cb_store(dx + at + k * 32 * N, a);
 			}
 	}
-	leave_parts<K, N, W>(part, dg, db, D);
+	leave_parts<K, N, W>(part, held, dg, db, D);
 }
 
 /* ---- backward, of any width: the sums first, since ds may be dy */
