@@ -409,27 +409,35 @@ cb_mask_at(const cb_mask &m, uint32_t i)
 }
 
 /*
- * The same for elements i .. i+N-1, two blocks and more for the price of their
- * draws: N is a multiple of 4.
+ * The same for elements i .. i+N-1 for the price of their blocks, and of one more
+ * where they do not begin with one: N is a multiple of 4.
  */
 template <int N> CB_FN void
 cb_mask_run(float f[N], const cb_mask &m, uint32_t i)
 {
-	uint32_t w[4];
+	const uint32_t at = i + m.first, shift = at & 3;
+	uint32_t w[N + 4];
 
-	if (m.limit == 0 || ((i + m.first) & 3) != 0) {
+#pragma unroll
+	for (int j = 0; j < N; j++)
+		f[j] = 1;
+	if (m.limit == 0)
+		return;
+#pragma unroll
+	for (int j = 0; j < N; j += 4)
+		cb_draw_block(w + j, m, (at - shift + (uint32_t)j) / 4);
+	if (shift != 0) {
+		cb_draw_block(w + N, m, (at - shift + (uint32_t)N) / 4);
+#pragma unroll
+		for (int j = 0; j < N + 3; j++)
+			w[j] = (shift & 1) != 0 ? w[j + 1] : w[j];
 #pragma unroll
 		for (int j = 0; j < N; j++)
-			f[j] = cb_mask_at(m, i + (uint32_t)j);
-		return;
+			w[j] = (shift & 2) != 0 ? w[j + 2] : w[j];
 	}
 #pragma unroll
-	for (int j = 0; j < N; j += 4) {
-		cb_draw_block(w, m, (i + m.first + (uint32_t)j) / 4);
-#pragma unroll
-		for (int k = 0; k < 4; k++)
-			f[j + k] = w[k] < m.limit ? 0 : m.scale;
-	}
+	for (int j = 0; j < N; j++)
+		f[j] = w[j] < m.limit ? 0 : m.scale;
 }
 
 #endif
