@@ -275,8 +275,10 @@ template <typename E, int N> static int
 grid_bwd_of(cudaStream_t s, void *dgrid, const void *dx, const int32_t *cells,
     const Grid &g)
 {
-	return CB_LAUNCH((grid_bwd<E, N>), cu_blocks((int64_t)g.M * g.h * g.w *
-	    32, THREADS), THREADS, 0, s, (E *)dgrid, (const E *)dx, cells, g,
+	const int64_t total = (int64_t)g.M * g.h * g.w;
+
+	return CB_LAUNCH((grid_bwd<E, N>), (unsigned)((total + WARPS - 1) /
+	    WARPS), THREADS, 0, s, (E *)dgrid, (const E *)dx, cells, g,
 	    1.f / (float)g.F);
 }
 

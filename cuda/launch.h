@@ -24,17 +24,20 @@
 	f<E, CB_WIDE(E)>(__VA_ARGS__) : f<E, 1>(__VA_ARGS__))
 
 /*
- * Blocks of so many threads for n items, one a thread; where there are more,
- * threads go on at a stride of the grid.  Places are told from the number of an
- * item by division in 32 bits: where 2^32 items, 64 GB of them, do not do, the
- * launch is refused for its 0 blocks.
+ * Blocks of so many threads for n items, one a thread; from two waves of the
+ * largest devices on, threads go on at a stride of the grid.  Places are told from
+ * the number of an item by division in 32 bits: where 2^32 items, 64 GB of them,
+ * do not do, the launch is refused for its 0 blocks.
  */
+enum { CU_MAX_BLOCKS = 2048 };
+
 static inline unsigned
 cu_blocks(int64_t n, int threads)
 {
 	const int64_t blocks = (n + threads - 1) / threads;
 
-	return n >> 32 != 0 ? 0 : blocks < 1 << 16 ? (unsigned)blocks : 1 << 16;
+	return n >> 32 != 0 ? 0 : (unsigned)(blocks < CU_MAX_BLOCKS ? blocks :
+	    (int64_t)CU_MAX_BLOCKS);
 }
 
 /* The items of a thread: its own, and those at strides of the grid. */

@@ -23,7 +23,7 @@ static const float EPS = 1e-12f;
 
 /* ---- forward, in registers */
 
-template <typename E, int K> CB_KERNEL2(THREADS, 2)
+template <typename E, int K> CB_KERNEL2(THREADS, K > 6 ? 1 : 2)
 norm_fwd(E *y, E *sum, float *mean, float *rstd, const E *x, const E *res,
     const float *gain, const float *bias, int T, int D, float share,
     cb_mask mask)

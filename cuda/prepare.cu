@@ -54,35 +54,29 @@ prepare(E *x, const cu_picture *pictures, int64_t n, int S, Normal to)
 {
 	CB_SHARED(E, held, 3 * THREADS);
 	const int t = (int)threadIdx.x, N = CB_WIDE(E);
+	const int64_t first = (int64_t)blockIdx.x * THREADS;
+	const int64_t left = 3 * (n - first);
 	uint32_t line, p;
 	float v[3];
 
-	for (int64_t first = (int64_t)blockIdx.x * THREADS; first < n;
-	    first += (int64_t)gridDim.x * THREADS) {
-		const int64_t left = 3 * (n - first);
+	if (first + t < n) {
+		const int z = (int)cu_split(&line, (uint32_t)(first + t), S);
+		const int y = (int)cu_split(&p, line, S);
 
-		if (first + t < n) {
-			const int z = (int)cu_split(&line, (uint32_t)(first +
-			    t), S);
-			const int y = (int)cu_split(&p, line, S);
-
-			pixel(v, pictures[p], y, z);
+		pixel(v, pictures[p], y, z);
 #pragma unroll
-			for (int c = 0; c < 3; c++)
-				held[3 * t + c] = cb_elem_of<E>((v[2 - c] -
-				    to.mean[c]) * to.scale[c]);
-		}
-		cb_syncthreads();
-		for (int i = t * N; i < 3 * THREADS && i < left; i += THREADS *
-		    N) {
-			if (i + N <= left)
-				*(cb_u4 *)(x + 3 * first + i) =
-				    *(const cb_u4 *)(held + i);
-			else
-				for (int j = i; j < left; j++)
-					x[3 * first + j] = held[j];
-		}
-		cb_syncthreads();
+		for (int c = 0; c < 3; c++)
+			held[3 * t + c] = cb_elem_of<E>((v[2 - c] -
+			    to.mean[c]) * to.scale[c]);
+	}
+	cb_syncthreads();
+	x += 3 * first;
+	for (int i = t * N; i < 3 * THREADS; i += THREADS * N) {
+		if (i + N <= left)
+			*(cb_u4 *)(x + i) = *(const cb_u4 *)(held + i);
+		else
+			for (int j = i; j < left; j++)
+				x[j] = held[j];
 	}
 }
 
@@ -90,8 +84,8 @@ template <typename E> static int
 prepare_of(cudaStream_t s, void *x, const struct cu_picture *pictures,
     int64_t n, int S, const Normal &to)
 {
-	return CB_LAUNCH((prepare<E>), cu_blocks(n, THREADS), THREADS, 0, s,
-	    (E *)x, pictures, n, S, to);
+	return CB_LAUNCH((prepare<E>), (unsigned)((n + THREADS - 1) / THREADS),
+	    THREADS, 0, s, (E *)x, pictures, n, S, to);
 }
 
 int

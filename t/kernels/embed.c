@@ -95,6 +95,7 @@ static const struct kern_case cases[] = {
 	CASE(grid, EVERY, struct grid_case, { 3, 2, 4, 5, 7, 33 }),
 	CASE(grid, EVERY, struct grid_case, { 2, 3, 3, 7, 0, 264 }),
 	CASE(grid, EVERY, struct grid_case, { 2, 1, 14, 13, 150, 8 }),
+	CASE(grid, LARGE, struct grid_case, { 91, 1, 14, 13, 0, 8 }),
 	CASE(grid, LARGE, struct grid_case, { 17, 2, 7, 7, 31, 768 }),
 };
 

@@ -115,6 +115,10 @@ static const struct kern_case cases[] = {
 	BOTH(EVERY, { 3, 1032, .1f, true, 1 }),
 	BOTH(LARGE, { 2111, 64, .1f, true, 0 }),
 	BOTH(LARGE, { 677, 768, .1f, true, 1 }),
+	/* more than a grid has warps */
+	CASE(forward, LARGE, struct norm_case, { 16500, 8, 0, true, 0 }),
+	CASE(forward, LARGE, struct norm_case, { 16500, 17, 0, true, 0 }),
+	CASE(backward, LARGE, struct norm_case, { 16500, 17, 0, true, 0 }),
 	CASE(some, EVERY, struct norm_case, { 31, 64, 0, false, 0 }),
 	CASE(some, EVERY, struct norm_case, { 31, 33, 0, false, 0 }),
 };

@@ -115,6 +115,8 @@ static const struct kern_case cases[] = {
 	CASE(add, EVERY, int[], { 1 }),
 	CASE(add, EVERY, int[], { 31 }),
 	CASE(add, EVERY, int[], { 8 * 257 + 7 }),
+	/* more than a grid has threads, in 16 bytes: of both kinds */
+	CASE(add, LARGE, int[], { 8 * 256 * 2048 + 1003 }),
 };
 
 GROUP(point);
