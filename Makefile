@@ -99,6 +99,7 @@ SIM_ALL = $(if $(SAN),,$(if $(HAVE_CUDA),$(B)/t/cudasim/faults.cu.o \
 	$(B)/ptxsim/kernels-100 \
 	$(SIM_BUILDS:%=$(B)/cudasim/%/kernels) \
 	$(if $(HAVE_DNN),$(SIM_BUILDS:%=$(B)/cudasim/%/libs) \
+	$(B)/cudasim/plain/lib-faults $(B)/cudasim/race/lib-faults \
 	$(SIM_BUILDS:%=$(B)/cudasim/%/cb_cuda.so))))
 TESTS ?= $(sort $(wildcard t/*.t))
 
@@ -207,6 +208,10 @@ $(B)/cudasim/$1/kernels: $(patsubst %,$(B)/cudasim/$1/%.o,$(SIM_SRC) \
 $(B)/cudasim/$1/libs: $(patsubst %,$(B)/cudasim/$1/%.o,$(SIM_SRC) \
     $(LIBS_SRC) t/kernels/main.c $(wildcard t/libs/*.c cuda/*.cu)) \
     $(B)/libcb.a
+	$$(call say,LD,$$@)
+	$$Q$(CXX) $(SIM_$1) -o $$@ $$^ $(LDLIBS)
+$(B)/cudasim/$1/lib-faults: $(patsubst %,$(B)/cudasim/$1/%.o,$(SIM_SRC) \
+    $(LIBS_SRC) t/lib-faults/faults.c $(wildcard cuda/*.cu)) $(B)/libcb.a
 	$$(call say,LD,$$@)
 	$$Q$(CXX) $(SIM_$1) -o $$@ $$^ $(LDLIBS)
 endef

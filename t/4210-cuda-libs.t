@@ -6,7 +6,7 @@
 [ -x "$BUILD/cudasim/plain/libs" ] || skip_all 'no simulated device here' \
     '(it needs the headers of the CUDA toolkit and cuDNN, and no SAN=)'
 export ASAN_OPTIONS=detect_leaks=0
-plan 112
+plan 128
 
 # right BUILD WHAT [OPTION]: every case as its twin.
 right() {
@@ -66,3 +66,19 @@ refused cublasLtMatmulAlgo 0 'cublasLtMatmulAlgoGetHeuristic: '\
 refused CUDNN_ATTR_ENGINEHEUR_RESULTS 0 'no engine of cuDNN will do: '\
 'CUDNN_STATUS_NOT_SUPPORTED: convolution alone 1x1/1 of \[1,1,1,8\] to'
 refused cudaLaunchKernel 3 'cu_'
+
+# caught BUILD CASE STATUS MESSAGE: one thing done wrong, which the stand-ins
+# see (t/lib-faults).
+caught() {
+	"$BUILD/cudasim/$1/lib-faults" $2 >out 2>err
+	is $? $3 "$1: $2 is seen" || diag <err
+	like err "$4" '... and named'
+}
+caught plain short_z 66 'cublasLtMatmul: D ends 16 bytes behind its 112 bytes'
+caught plain short_dx 66 'cudnnBackendExecute: x ends 16 bytes behind its 240'
+caught plain space 1 'a convolution needs 272 bytes of space, there are 64$'
+caught race streams 66 'cublasLtMatmul: race: write after write .* of another'
+caught plain algorithm 1 '^lib-faults: CUBLAS_STATUS_INVALID_VALUE$'
+caught plain aligned 66 'B is not aligned to 256 bytes, as was said'
+caught plain destroyed 66 'is not what it should be, or no more'
+caught plain left 66 'cublasLtDestroy: 4 descriptors are left'
