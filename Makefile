@@ -8,6 +8,7 @@
 #	make bench-clips	what --clip-memory costs and saves
 #	make check-bert	our encoder against PyTorch on a BERT from PyPI
 #	make bench-stream	what the link between two programs saves
+#	make bench-cuda	the same on a GPU, or what can be said without one
 #	make cuda	the CUDA engine, cb_cuda.so, by nvcc of $(CUDA)
 #	make fuzz	every parser under libFuzzer, FUZZ_SECONDS=60 each
 #	make install	programs and man pages to $(DESTDIR)$(PREFIX)
@@ -96,7 +97,8 @@ PTX_LIB = $(B)/ptxsim/libcudart.so.13
 SIM_ALL = $(if $(SAN),,$(if $(HAVE_CUDA),$(B)/t/cudasim/faults.cu.o \
 	$(SIM_BUILDS:%=$(B)/cudasim/%/faults) $(B)/ptxsim/faults-80 \
 	$(B)/ptxsim/faults-100 $(B)/ptxsim/kernels-80 \
-	$(B)/ptxsim/kernels-100 \
+	$(B)/ptxsim/kernels-100 $(B)/ptxsim/libraries \
+	$(B)/ptxsim/cb_cuda.so \
 	$(SIM_BUILDS:%=$(B)/cudasim/%/kernels) \
 	$(if $(HAVE_DNN),$(SIM_BUILDS:%=$(B)/cudasim/%/libs) \
 	$(B)/cudasim/plain/lib-faults $(B)/cudasim/race/lib-faults \
@@ -110,8 +112,8 @@ say = @$(if $(V),:,echo "$1	$2")
 .DEFAULT_GOAL := all
 .DELETE_ON_ERROR:
 .SECONDARY:
-.PHONY: all deps cuda bench-clips bench-media demo check check-bert fuzz \
-	fuzz-programs tests install clean
+.PHONY: all deps cuda bench-clips bench-cuda bench-media demo check \
+	check-bert fuzz fuzz-programs tests install clean
 all: $(FILTERS)
 tests: $(TPROGS) $(SIM_ALL)
 
@@ -172,7 +174,9 @@ $(B)/cuda/%.c.o: cuda/%.c
 	$Q$(CC) $(CFLAGS) $(PKG_CFLAGS) -fPIC -fvisibility=hidden \
 	    -isystem $(CUDA)/include -MMD -MP -c -o $@ $<
 
-$(B)/lib/clipbert/cb_cuda.so: $(CUDA_OBJ)
+# The one that ships, and the very same where tests find it but programs that
+# look for a GPU do not.
+$(B)/lib/clipbert/cb_cuda.so $(B)/ptxsim/cb_cuda.so: $(CUDA_OBJ)
 	@mkdir -p $(@D)
 	$(call say,LD,$@)
 	$Q$(CXX) -shared -o $@ $^ -Wl,-z,now -Wl,-rpath,$(CUDA)/lib \
@@ -226,6 +230,11 @@ $(PTX_LIB): $(patsubst %,$(B)/ptxsim/%.o,$(PTX_SRC)) t/ptxsim/versions
 	$(call say,LD,$@)
 	$Q$(CXX) -shared -o $@ $(filter %.o,$^) -Wl,-soname,libcudart.so.13 \
 	    -Wl,--version-script,t/ptxsim/versions -lm
+# What the loader takes for the other libraries is the same file.
+$(B)/ptxsim/libraries: $(PTX_LIB)
+	@ln -sf $(<F) $(@D)/libcublasLt.so.13
+	@ln -sf $(<F) $(@D)/libcudnn.so.9
+	@touch $@
 $(B)/ptxsim/80/%.cu.o: %.cu
 	@mkdir -p $(@D)
 	$(call say,NVCC 80,$<)
@@ -297,6 +306,11 @@ demo: deps
 
 bench: $(B)/t/bench-model $(FILTERS)
 	python3 t/bench.py $< ../shared/reference build
+
+# With a GPU the plug-in is found where it is installed from.
+bench-cuda: cuda $(B)/t/bench-model $(B)/t/sass $(B)/ptxsim/libraries \
+    $(B)/ptxsim/cb_cuda.so
+	python3 t/bench-cuda.py $(B) ../shared/reference
 
 bench-media: $(B)/t/bench-media $(FILTERS)
 	python3 t/bench-media.py $< ../shared/media/videos build/bench-venv

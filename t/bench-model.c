@@ -2,7 +2,7 @@
  * Our side of `make bench`: the model at one preset, made once, then one run a
  * line of stdin.
  *
- *	bench-model small|full
+ *	bench-model small|full [ENGINE]		cpu, or as for cb_engine_open()
  *
  * A line is "KIND A B"; the answer "SECONDS GMAC", where GMAC counts the
  * multiplications of plain convolutions and matrix products (effective, however
@@ -12,6 +12,7 @@
  *	bert N 0	N texts of 5 to 25 tokens with one grid each
  *	bert-train N 0	and back
  *	train K F	a step: 4 videos of K clips of F frames, one text each
+ *	qa-train K F	the same with 16 videos, as MSRVTT-QA has them
  *	score N 0	one clip of 2 frames, N texts
  *	pairs N 0	N texts with each of 8 videos of 4 clips of 2 frames
  *	peak 0 0	fused multiply-adds alone, on all threads
@@ -191,10 +192,10 @@ run_bert(int N, bool train)
 }
 
 static int
-run_train(int K, int F)
+run_train(int B, int K, int F)
 {
 	static int64_t t;
-	struct cb_inputs in = inputs(4, K, F, 1);
+	struct cb_inputs in = inputs(B, K, F, 1);
 	struct cb_segment all = { .count = cb_model_trainable(m), .lr = 1e-6,
 	    .wd = 1e-3 };
 	struct cb_segments segs = { &all, 1 };
@@ -306,8 +307,11 @@ run(const char *kind, int a, int b, double *macs)
 		return run_bert(a, train);
 	}
 	if (train) {
-		*macs = 4 * a * b * cnn_macs(true) + bert_macs(4, a, true);
-		return run_train(a, b);
+		const int B = strcmp(kind, "qa-train") == 0 ? 16 : 4;
+
+		*macs = (double)B * a * b * cnn_macs(true) + bert_macs(B, a,
+		    true);
+		return run_train(B, a, b);
 	}
 	if (strcmp(kind, "score") == 0) {
 		*macs = 2 * cnn_macs(false) + bert_macs(a, 1, false);
@@ -351,13 +355,14 @@ int
 main(int argc, char **argv)
 {
 	const struct cb_opt none[] = { { 0 } };
-	int at = cb_options(argc, argv, none, "small|full");
+	int at = cb_options(argc, argv, none, "small|full [ENGINE]");
 	struct cb_model_config c = config(argc > at ? argv[at] : "small");
 	int rc = 1;
 
 	make_texts();
 	if (cb_pool_new(&pool, 0) < 0 || make_pictures(c.image) < 0 ||
-	    cb_engine_open(&e, "cpu", 0) < 0 || cb_model_new(&m, e, &c) < 0)
+	    cb_engine_open(&e, argc > at + 1 ? argv[at + 1] : "cpu", 0) < 0 ||
+	    cb_model_new(&m, e, &c) < 0)
 		return cb_complain();
 	cb_model_init(m, 1);
 	cb_model_pack(m, true);

@@ -15,6 +15,7 @@ rest is printed, and the bench says so.
     BENCH_ROUNDS=N      runs a row, 5 at least
     BENCH_ROWS="..."    some rows, by parts of their names
     BENCH_COMPILE=0     without torch.compile
+    BENCH_DEVICE=cuda   PyTorch there, under autocast to bf16: t/bench-cuda.py
 
 "start to first answer" is a cold process each time: ours are cb-decode and
 cb-score on a picture file, PyTorch's imports torch, reads the same checkpoint
@@ -68,8 +69,9 @@ class Peer:
         self.c = ref.Config(labels=1500 if full else 30, dropout=0.1,
                             attn_dropout=0.1, **size)
         self.side = 448 if full else 128
-        self.P = {n: t.contiguous(memory_format=torch.channels_last)
-                  if t.dim() == 4 else t
+        self.device = os.environ.get('BENCH_DEVICE', 'cpu')
+        self.P = {n: t.to(self.device, memory_format=torch.channels_last)
+                  if t.dim() == 4 else t.to(self.device)
                   for n, t in (mapped(checkpoint) if checkpoint else
                                ref.formula_weights(self.c)).items()}
         self.names = ref.trainable(self.c)
@@ -80,14 +82,14 @@ class Peer:
     def frames(self, B, T):
         """Videos of raw pictures, as ours get them -> what the CNN takes."""
         torch = self.torch
-        x = self.pictures[torch.arange(B * T) % 4].float().contiguous(
-            memory_format=torch.channels_last)
-        mean = torch.tensor(self.ref.MEAN).view(3, 1, 1)
+        x = self.pictures[torch.arange(B * T) % 4].to(self.device)
+        x = x.float().contiguous(memory_format=torch.channels_last)
+        mean = torch.tensor(self.ref.MEAN, device=self.device).view(3, 1, 1)
         return (x - mean).unflatten(0, (B, T))
 
     def texts(self, n):
         torch = self.torch
-        i = torch.arange(n * 30).view(n, 30)
+        i = torch.arange(n * 30, device=self.device).view(n, 30)
         mask = i % 30 < 5 + i // 30 * 7 % 21
         return (1000 + i % 997) * mask, mask.long()
 
@@ -114,20 +116,22 @@ class Peer:
         torch, train = self.torch, 'train' in kind
         model, mode = self.model(train), torch.enable_grad() if train else \
             torch.inference_mode()
-        with mode:
+        with mode, torch.autocast(self.device, torch.bfloat16,
+                                  enabled=self.device != 'cpu'):
             if kind.startswith('cnn'):
                 f = self.function((kind, a), model.cnn)
                 y = f(self.frames(a, 1))
                 return self.gradients(y, torch.ones_like(y)) if train else y
-            ids, mask = self.texts(a if kind != 'train' else 4)
+            videos = {'train': 4, 'qa-train': 16}.get(kind)
+            ids, mask = self.texts(videos or a)
             h = self.side // 64
             if kind.startswith('bert'):
                 grid = torch.zeros(a, 1, h, h, self.c.hidden,
-                                   requires_grad=train)
+                                   device=self.device, requires_grad=train)
                 y = self.function((kind, a), model.bert)(ids, mask, grid)[1]
                 return self.gradients(y, torch.ones_like(y)) if train else y
-            if kind == 'train':
-                return self.step(model, ids, mask, a, b)
+            if videos:
+                return self.step(model, videos, ids, mask, a, b)
             videos, clips = (8, 4) if kind == 'pairs' else (1, 1)
             ids, mask = ids.repeat(videos, 1), mask.repeat(videos, 1)
             x = self.frames(videos, clips * 2).unflatten(1, (clips, 2))
@@ -139,20 +143,20 @@ class Peer:
                      for k in range(clips)]), 'lse')
             return self.function((kind, a), score)(x)
 
-    def step(self, model, ids, mask, K, F):
+    def step(self, model, B, ids, mask, K, F):
         torch = self.torch
         weights = [self.P[n] for n in self.names]
         if self.optim is None:
             self.optim = torch.optim.AdamW(
                 weights, lr=1e-6, betas=(0.9, 0.98), eps=1e-6,
                 weight_decay=1e-3, fused=True)
-        labels = torch.zeros(4, dtype=torch.long)
+        labels = torch.zeros(B, dtype=torch.long, device=self.device)
 
         def loss(x):
-            batch = dict(frames=x, ids=ids, mask=mask, counts=[1] * 4,
+            batch = dict(frames=x, ids=ids, mask=mask, counts=[1] * B,
                          labels=labels)
             return self.ref.forward_loss(model, batch, 'lse', K, F)['loss']
-        y = self.function(('train', K, F), loss)(self.frames(4, K * F))
+        y = self.function((B, K, F), loss)(self.frames(B, K * F))
         self.optim.zero_grad()
         y.backward()
         torch.nn.utils.clip_grad_norm_(
@@ -204,6 +208,8 @@ class Peer:
                     resource.RUSAGE_SELF).ru_maxrss / 1024
             else:
                 self.run(kind, int(a), int(b))
+            if self.device != 'cpu':
+                self.torch.cuda.synchronize()
             print('%.9f %.6f' % (time.perf_counter() - t, more), flush=True)
 
 

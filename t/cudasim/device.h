@@ -26,6 +26,11 @@
  *	CBSIM_LOG=file	a line for every kernel and every operation of a library
  *			when it runs: "kernel", its launch and its name; or the
  *			call, its sizes, operations and bytes
+ *	CBSIM_DRY=1	calls of libraries compute nothing, and memory, of which
+ *			there is 80 GB, is zero to begin with: for what a program
+ *			asks for at sizes that nobody could wait for.  Copies are
+ *			made, for their data may be sizes, and kernels run (but
+ *			see PTXSIM_SAMPLE)
  */
 #ifndef CBSIM_DEVICE_H
 #define CBSIM_DEVICE_H
@@ -137,6 +142,8 @@ cudaError_t last_error(cudaError_t e);
 bool	refuse(const char *name);
 /* Into CBSIM_LOG, if that is set. */
 void	log_line(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+
+bool	dry(void);		/* CBSIM_DRY is set */
 
 struct Lock { Lock(); ~Lock(); };	/* the device is this thread's */
 

@@ -28,6 +28,14 @@ static size_t total;
 static void *take(size_t n, size_t align, Kind kind);
 static void give(void *p, size_t n, Kind kind);
 
+bool
+dry(void)
+{
+	static const char *s = getenv("CBSIM_DRY");
+
+	return s != NULL && *s != '\0';
+}
+
 void *
 area_new(size_t n, Kind kind, size_t align)
 {
@@ -35,7 +43,8 @@ area_new(size_t n, Kind kind, size_t align)
 
 	if (p == NULL)
 		return NULL;
-	memset(p, 0xff, n);
+	if (!dry() || kind == SHARED)
+		memset(p, 0xff, n);
 	areas[p + (n > 0 ? n : 1)] = { p, n, kind };
 	total += kind == DEVICE ? n : 0;
 	return p;
@@ -102,18 +111,27 @@ inside(const void *p, size_t n, const char *what)
 
 #ifndef CBSIM_RACE
 
+/* In a dry run most of it is never touched, and then takes no room. */
 static void *
-take(size_t n, size_t align, Kind)
+take(size_t n, size_t align, Kind kind)
 {
 	void *p;
 
+	if (dry() && kind == DEVICE) {
+		p = mmap(NULL, n, PROT_READ | PROT_WRITE, MAP_PRIVATE |
+		    MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+		return p == MAP_FAILED ? NULL : p;
+	}
 	return posix_memalign(&p, align, n) == 0 ? p : NULL;
 }
 
 static void
-give(void *p, size_t, Kind)
+give(void *p, size_t n, Kind kind)
 {
-	free(p);
+	if (dry() && kind == DEVICE)
+		munmap(p, n);
+	else
+		free(p);
 }
 
 void

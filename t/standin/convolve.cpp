@@ -225,6 +225,8 @@ convolve(const Convolution &c)
 	const Sizes s(c.g);
 
 	log(c, s);
+	if (dry())
+		return;
 	check(c);
 	switch (c.g.way) {
 	case Graph::FORWARD:

@@ -218,14 +218,17 @@ run(const Run &r)
 	const bool tf32 = q.p.compute == CUBLAS_COMPUTE_32F_FAST_TF32;
 	const bool bias = q.p.epilogue == CUBLASLT_EPILOGUE_BIAS;
 	const Elem e = elem_of(q.d.type);
-	std::vector<float> a, b, d(q.m * q.n), c(q.m), add(q.m);
+	std::vector<float> a, b, d, c(q.m), add(q.m);
 
 	log_line("cublasLtMatmul m %zu n %zu k %zu bytes %zu to %zu%s flop %zu "
 	    "read %zu written %zu", q.m, q.n, q.k, bytes_of(q.a) / (q.a.rows *
 	    q.a.cols), elem_bytes(e), bias ? " bias" : "", 2 * q.m * q.n * q.k,
 	    bytes_of(q.a) + bytes_of(q.b) + (r.beta != 0 ? bytes_of(q.c) : 0) +
 	    (bias ? q.m * elem_bytes(e) : 0), bytes_of(q.d));
+	if (dry())
+		return;
 	check(r);
+	d.resize(q.m * q.n);
 	/* By rows: d' [n,m] = op(B)' [n,k] op(A)' [k,m]. */
 	a = columns(r.a, q.a, tf32);
 	b = columns(r.b, q.b, tf32);

@@ -14,7 +14,8 @@
 using namespace cbsim;
 
 /* An H100, as far as a program may ask. */
-static const size_t memory_bytes = (size_t)4 << 30, shared_most = 227 << 10;
+static const size_t memory_bytes = (size_t)(dry() ? 80 : 4) << 30;
+static const size_t shared_most = 227 << 10;
 
 namespace cbsim {
 
@@ -189,7 +190,10 @@ copy(void *to, const void *from, size_t n)
 		range_read(from, n, "what is copied");
 	if (area_of(to) != NULL)
 		range_write(to, n, "where the copy goes");
-	memcpy(to, from, n);
+	log_line("%s bytes %zu", on_host(to) ? "copy-to-host" : on_host(from) ?
+	    "copy-to-device" : "copy", n);
+	if (!dry() || on_host(to) || on_host(from))
+		memcpy(to, from, n);
 }
 
 /*
@@ -251,7 +255,9 @@ cudaMemsetAsync(void *p, int v, size_t n, cudaStream_t s)
 		return last_error(cudaErrorInvalidValue);
 	return enqueue(s, "cudaMemsetAsync", [=] {
 		range_write(p, n, "what is set");
-		memset(p, v, n);
+		log_line("set bytes %zu", n);
+		if (!dry())
+			memset(p, v, n);
 	});
 }
 
