@@ -15,25 +15,6 @@ static const float EPS = 1e-5f;
 
 /* ---- statistics of these rows */
 
-template <typename E> struct Mean {
-	enum { SUMS = 1 };
-	const E	*x;
-	int	 D;
-	float	 share;			/* 1 / T */
-	float	*mean;
-
-	template <int N> CB_FN void
-	terms(float v[SUMS][N], int64_t row, int col) const
-	{
-		cu_load<N>(v[0], x + row * D + col);
-	}
-	CB_FN void
-	finish(const float sum[SUMS], int col) const
-	{
-		mean[col] = sum[0] * share;
-	}
-};
-
 template <typename E> struct Spread {
 	enum { SUMS = 1 };
 	const E	*x;

@@ -4,7 +4,7 @@
  *	mean = sum x / n,  var = sum (x - mean)^2 / n
  *
  * in two sweeps, so that no digits cancel; the second finds much of x in the L2
- * cache.  How sums are made is told in columns.h.
+ * cache.  How sums are made, and the mean, is in columns.h.
  */
 #include "columns.h"
 
@@ -23,25 +23,6 @@ template <typename E> struct Sum {
 	finish(const float sum[SUMS], int col) const
 	{
 		out[col] += sum[0];
-	}
-};
-
-template <typename E> struct Mean {
-	enum { SUMS = 1 };
-	const E	*x;
-	int	 C;
-	float	 share;			/* 1 / n */
-	float	*out;
-
-	template <int N> CB_FN void
-	terms(float v[SUMS][N], int64_t row, int col) const
-	{
-		cu_load<N>(v[0], x + row * C + col);
-	}
-	CB_FN void
-	finish(const float sum[SUMS], int col) const
-	{
-		out[col] = sum[0] * share;
 	}
 };
 

@@ -121,4 +121,24 @@ columns(cudaStream_t s, const F &f, int64_t n, int C, float *part)
 	return columns_finish(s, f, parts, C, part);
 }
 
+/* An operation that two files share: the mean of each column of x [n,C]. */
+template <typename E> struct Mean {
+	enum { SUMS = 1 };
+	const E	*x;
+	int	 C;
+	float	 share;			/* 1 / n */
+	float	*out;
+
+	template <int N> CB_FN void
+	terms(float v[SUMS][N], int64_t row, int col) const
+	{
+		cu_load<N>(v[0], x + row * C + col);
+	}
+	CB_FN void
+	finish(const float sum[SUMS], int col) const
+	{
+		out[col] = sum[0] * share;
+	}
+};
+
 #endif
