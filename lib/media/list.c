@@ -210,7 +210,8 @@ roughly(struct video *v, bool rough)
 static bool
 is_among(int64_t pts, const int64_t *list, int64_t n)
 {
-	return bsearch(&pts, list, n, sizeof(*list), video_by_value) != NULL;
+	return n > 0 &&	/* else list is NULL */
+	    bsearch(&pts, list, n, sizeof(*list), video_by_value) != NULL;
 }
 
 /* Latest time of the packets that the decoder has had. */
