@@ -116,3 +116,82 @@ cb_array_bytes(const struct cb_array *a)
 {
 	return cb_array_count(a) * (int64_t)dtypes[a->type].size;
 }
+
+const char *
+cb_shape_text(char text[128], int rank, const int64_t *dim)
+{
+	size_t at = 1;
+	int i;
+
+	strcpy(text, "[");
+	for (i = 0; i < rank && at < 100; i++)
+		at += snprintf(text + at, 128 - at, "%s%lld",
+		    i > 0 ? ", " : "", (long long)dim[i]);
+	strcat(text, "]");
+	return text;
+}
+
+/* ---- element types --------------------------------------------------------- */
+
+static float
+bits_to_float(uint32_t bits)
+{
+	float x;
+
+	memcpy(&x, &bits, sizeof(x));
+	return x;
+}
+
+/* IEEE half: subnormals are scaled by a multiplication, which is exact. */
+static float
+half_to_float(uint16_t h)
+{
+	uint32_t sign = (uint32_t)(h & 0x8000) << 16, rest = h & 0x7fff;
+
+	if (rest >= 0x7c00)		/* infinity, NaN */
+		return bits_to_float(sign | 0x7f800000 | (rest & 0x3ff) << 13);
+	if (rest < 0x400)
+		return (sign != 0 ? -1.0f : 1.0f) * (float)rest * 0x1p-24f;
+	return bits_to_float(sign | ((rest << 13) + (112u << 23)));
+}
+
+void
+cb_array_to_f32(float *to, const struct cb_array *from)
+{
+	int64_t n = cb_array_count(from), i;
+	const void *p = from->data;
+
+	switch (from->type) {
+	case CB_U8:
+		for (i = 0; i < n; i++)
+			to[i] = ((const uint8_t *)p)[i];
+		break;
+	case CB_I32:
+		for (i = 0; i < n; i++)
+			to[i] = (float)((const int32_t *)p)[i];
+		break;
+	case CB_I64:
+		for (i = 0; i < n; i++)
+			to[i] = (float)((const int64_t *)p)[i];
+		break;
+	case CB_F32:
+		if (n > 0)
+			memcpy(to, p, n * sizeof(*to));
+		break;
+	case CB_F64:
+		for (i = 0; i < n; i++)
+			to[i] = (float)((const double *)p)[i];
+		break;
+	case CB_F16:
+		for (i = 0; i < n; i++)
+			to[i] = half_to_float(((const uint16_t *)p)[i]);
+		break;
+	case CB_BF16:
+		for (i = 0; i < n; i++)
+			to[i] = bits_to_float(
+			    (uint32_t)((const uint16_t *)p)[i] << 16);
+		break;
+	case CB_NDTYPE:
+		break;
+	}
+}

@@ -131,6 +131,10 @@ int	cb_array_init(struct cb_array *a, enum cb_dtype type, int rank,
 void	cb_array_clear(struct cb_array *a);
 int64_t	cb_array_count(const struct cb_array *a);	/* elements */
 int64_t	cb_array_bytes(const struct cb_array *a);
+/* Every element of any type as f32 (F64 and I64 are rounded). */
+void	cb_array_to_f32(float *to, const struct cb_array *from);
+/* "[2, 3]" into text. */
+const char *cb_shape_text(char text[128], int rank, const int64_t *dim);
 
 /* Product of non-negative n[0..k-1] and unit into *out; CB_ELIMIT over max. */
 int	cb_size_mul(int64_t *out, int64_t unit, int k, const int64_t *n,

@@ -70,10 +70,4 @@ int	cb_safetensors_f32(const struct cb_safetensors *f, const char *name,
 int	cb_safetensors_write(const char *path, const struct cb_tensor *t,
 	    int n, const json_t *meta);
 
-/* Every element of any type as f32 (F64 and I64 are rounded). */
-void	cb_array_to_f32(float *to, const struct cb_array *from);
-
-/* "[2, 3]" into text. */
-const char *cb_shape_text(char text[128], int rank, const int64_t *dim);
-
 #endif

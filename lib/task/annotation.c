@@ -1,6 +1,6 @@
 /*
- * Annotation jsonl: what the lines of each task look like, reading them, and
- * complaining with file and line about those that are not so.
+ * Annotation jsonl: reading its lines, and complaining with file and line about
+ * those that do not look as their task's (convention.c).
  */
 #include <libgen.h>
 #include <stdlib.h>
@@ -11,86 +11,6 @@
 
 #define TEXT_MAX ((int64_t)16 << 30)
 
-/*
- * Where a row of several fits, the first with its mark wins, so the rows with
- * options stand in front.
- */
-static const struct convention conventions[] = {
-	{ "mc_qa", { "gif_name", "video_id", "media" },
-	    { "question", "options" }, "options", "question_id", LABEL_INDEX },
-	{ "caption_mc", { "clip_name", "media" },
-	    { "options" }, "options", "qid", LABEL_INDEX },
-	{ "vqa", { "image_id", "media" },
-	    { "question" }, "labels", "question_id", LABEL_SCORES },
-	{ "count", { "gif_name", "video_id", "media" },
-	    { "question" }, "answer", "question_id", LABEL_COUNT },
-	{ "open_qa", { "gif_name", "video_id", "image_id", "media" },
-	    { "question" }, "answer", "question_id", LABEL_NAME },
-	{ "retrieval", { "clip_name", "media" },
-	    { "caption" }, "clip_name", NULL, LABEL_NONE },
-	{ "captions", { "coco_id", "vg_id", "image_id", "clip_name", "media" },
-	    { "caption" }, "caption", NULL, LABEL_NONE },
-};
-
-const struct convention *
-convention_named(const char *task)
-{
-	size_t i;
-
-	for (i = 0; i < CB_LEN(conventions); i++)
-		if (strcmp(conventions[i].task, task) == 0)
-			return &conventions[i];
-	cb_fail(CB_EUSAGE, "%s: no such task; there are mc_qa, caption_mc, "
-	    "vqa, count, open_qa, retrieval, captions", task);
-	return NULL;
-}
-
-bool
-convention_has_answers(const struct convention *c)
-{
-	return c->label == LABEL_SCORES || c->label == LABEL_NAME;
-}
-
-static const json_t *
-medium_of(const struct convention *c, const json_t *line)
-{
-	const json_t *v;
-	int i;
-
-	for (i = 0; c->media[i] != NULL; i++)
-		if ((v = json_object_get(line, c->media[i])) != NULL)
-			return v;
-	return NULL;
-}
-
-static const struct convention *
-guess(const json_t *line)
-{
-	const struct convention *c;
-	size_t pass, i, k;
-
-	for (pass = 0; pass < 2; pass++) {
-		for (i = 0; i < CB_LEN(conventions); i++) {
-			c = &conventions[i];
-			if (medium_of(c, line) == NULL || (pass == 0 &&
-			    json_object_get(line, c->mark) == NULL))
-				continue;
-			if (c->label == LABEL_COUNT && !json_is_integer(
-			    json_object_get(line, c->mark)))
-				continue;
-			for (k = 0; c->needs[k] != NULL; k++)
-				if (json_object_get(line, c->needs[k]) == NULL)
-					break;
-			if (c->needs[k] == NULL)
-				return c;
-		}
-	}
-	cb_fail(CB_EFORMAT, "the keys are those of no known task (such as "
-	    "\"question\", \"answer\" and \"video_id\", or \"question\", "
-	    "\"labels\" and \"image_id\")");
-	return NULL;
-}
-
 /* ---- one line ----------------------------------------------------------- */
 
 static int
@@ -99,7 +19,7 @@ check_keys(const struct convention *c, const json_t *line)
 	const json_t *v;
 	int i;
 
-	if (medium_of(c, line) == NULL)
+	if (convention_medium(c, line) == NULL)
 		return cb_fail(CB_EFORMAT, "key \"%s\" is missing",
 		    c->media[0]);
 	for (i = 0; c->needs[i] != NULL; i++) {
@@ -145,7 +65,7 @@ annotation_name(const json_t *medium)
 static int
 add_medium(struct annotation *a, const json_t *line, int64_t *number)
 {
-	char *name = annotation_name(medium_of(a->kind, line));
+	char *name = annotation_name(convention_medium(a->kind, line));
 	const json_t *known;
 
 	if (name == NULL)
@@ -303,7 +223,7 @@ read_line(struct annotation *a, const struct line *where,
 		goto done;
 	}
 	if (a->kind == NULL && (a->kind = how->task != NULL ?
-	    convention_named(how->task) : guess(line)) == NULL)
+	    convention_named(how->task) : convention_of(line)) == NULL)
 		goto done;
 	if (add_line(a, line, where, how) < 0)
 		goto done;
@@ -464,103 +384,4 @@ annotation_beside(const char *path, const char *name)
 		return file;
 	free(file);
 	return NULL;
-}
-
-/* ---- answers ------------------------------------------------------------ */
-
-struct answer {
-	const char *name;
-	json_int_t count;
-};
-
-static int
-by_count(const void *pa, const void *pb)
-{
-	const struct answer *a = pa, *b = pb;
-
-	if (a->count != b->count)
-		return a->count > b->count ? -1 : 1;
-	return strcmp(a->name, b->name);
-}
-
-json_t *
-annotation_answers(const struct annotation *a)
-{
-	size_t n = json_object_size(a->counts), i = 0;
-	struct answer *all = calloc(n + 1, sizeof(*all));
-	json_t *list = json_array(), *count;
-	const char *name;
-
-	if (all == NULL)
-		abort();
-	json_object_foreach(a->counts, name, count) {
-		all[i].name = name;
-		all[i++].count = json_integer_value(count);
-	}
-	qsort(all, n, sizeof(*all), by_count);
-	for (i = 0; i < n; i++)
-		json_array_append_new(list, json_string_nocheck(all[i].name));
-	free(all);
-	return list;
-}
-
-/* {answer: label} turned round; every label from 0 on exactly once. */
-static int
-turn_round(json_t **out, const json_t *map, const char *path)
-{
-	size_t n = json_object_size(map), i;
-	json_t *list = json_array(), *label;
-	const char *name;
-	json_int_t k;
-	int rc = -1;
-
-	for (i = 0; i < n; i++)
-		json_array_append_new(list, json_null());
-	json_object_foreach((json_t *)map, name, label) {
-		k = json_integer_value(label);
-		if (!json_is_integer(label) || k < 0 || (size_t)k >= n) {
-			cb_fail(CB_EFORMAT, "%s: the label of \"%s\" is not "
-			    "an integer from 0 to %zu", path, name, n - 1);
-			goto done;
-		}
-		if (!json_is_null(json_array_get(list, (size_t)k))) {
-			cb_fail(CB_EFORMAT, "%s: \"%s\" and \"%s\" share the "
-			    "label %lld", path, name, json_string_value(
-			    json_array_get(list, (size_t)k)), (long long)k);
-			goto done;
-		}
-		json_array_set_new(list, (size_t)k, json_string_nocheck(name));
-	}
-	*out = json_incref(list);
-	rc = 0;
-done:
-	json_decref(list);
-	return rc;
-}
-
-int
-cb_answers_load(json_t **out, const char *path)
-{
-	json_t *v, *name;
-	size_t i;
-	int rc = -1;
-
-	if (cb_json_load(&v, path) < 0)
-		return -1;
-	if (json_is_object(v) && json_object_size(v) > 0) {
-		rc = turn_round(out, v, path);
-	} else if (json_is_array(v) && json_array_size(v) > 0) {
-		rc = 0;
-		json_array_foreach(v, i, name)
-			if (!json_is_string(name))
-				rc = cb_fail(CB_EFORMAT, "%s: answer %zu is "
-				    "not a text", path, i);
-		if (rc == 0)
-			*out = json_incref(v);
-	} else {
-		cb_fail(CB_EFORMAT, "%s: neither {answer: label} nor a list "
-		    "of answers", path);
-	}
-	json_decref(v);
-	return rc;
 }

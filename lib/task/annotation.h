@@ -18,7 +18,7 @@ enum label_kind {
 	LABEL_INDEX,	/* "answer": which of the options, a number or digits */
 };
 
-/* How the lines of a task look; the table is in annotation.c. */
+/* How the lines of a task look; the table is in convention.c. */
 struct convention {
 	const char *task;
 	const char *media[6];	/* keys of the medium's id: first one there */
@@ -29,6 +29,12 @@ struct convention {
 };
 
 const struct convention *convention_named(const char *task);
+/* That whose line it looks like; NULL: none's, and cb_fail() said so. */
+const struct convention *convention_of(const json_t *line);
+/* The medium's id, the line's own; NULL: missing. */
+const json_t *convention_medium(const struct convention *c,
+	    const json_t *line);
+/* Its labels are names of answers. */
 bool	 convention_has_answers(const struct convention *c);
 
 struct annotation_file {
@@ -93,7 +99,7 @@ int64_t	 annotation_option(const json_t *answer);
 /* The name of a medium, a text or a number, yours; NULL: it is neither. */
 char	*annotation_name(const json_t *medium);
 
-/* Answers of a.counts, most frequent first, ties by name; yours. */
+/* answers.c: answers of a.counts, most frequent first, ties by name; yours. */
 json_t	*annotation_answers(const struct annotation *a);
 
 /* The folder of an annotation, "." of stdin; yours to free. */
