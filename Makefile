@@ -9,6 +9,7 @@
 #	make check-bert	our encoder against PyTorch on a BERT from PyPI
 #	make bench-stream	what the link between two programs saves
 #	make bench-cuda	the same on a GPU, or what can be said without one
+#	make budget	cuda/budget.txt again, of the kernels as they are now
 #	make cuda	the CUDA engine, cb_cuda.so, by nvcc of $(CUDA)
 #	make fuzz	every parser under libFuzzer, FUZZ_SECONDS=60 each
 #	make install	programs and man pages to $(DESTDIR)$(PREFIX)
@@ -112,7 +113,7 @@ say = @$(if $(V),:,echo "$1	$2")
 .DEFAULT_GOAL := all
 .DELETE_ON_ERROR:
 .SECONDARY:
-.PHONY: all deps cuda bench-clips bench-cuda bench-media demo check \
+.PHONY: all budget deps cuda bench-clips bench-cuda bench-media demo check \
 	check-bert fuzz fuzz-programs tests install clean
 all: $(FILTERS)
 tests: $(TPROGS) $(SIM_ALL)
@@ -144,7 +145,8 @@ $(B)/t/%: $(B)/t/%.o $(B)/libcb.a
 	    $(LDLIBS)
 
 # Test programs of several files.
-$(B)/t/sass: $(B)/t/cubin/cubin.o $(B)/t/cubin/occupancy.o
+$(B)/t/sass: $(patsubst %,$(B)/t/cubin/%.o,cubin budget occupancy)
+$(B)/t/sass: LDLIBS += -lstdc++
 $(B)/t/cubin/occupancy.o: CFLAGS += -isystem $(CUDA)/include
 # The engine's own plans, with the real library.
 $(B)/t/cudnn-plans.o: CFLAGS += -isystem $(CUDA)/include
@@ -311,6 +313,14 @@ bench: $(B)/t/bench-model $(FILTERS)
 bench-cuda: cuda $(B)/t/bench-model $(B)/t/sass $(B)/ptxsim/libraries \
     $(B)/ptxsim/cb_cuda.so
 	python3 t/bench-cuda.py $(B) ../shared/reference
+
+budget: $(B)/t/sass $(B)/ptxsim/libraries $(B)/ptxsim/kernels-100 \
+    $(B)/ptxsim/cb_cuda.so
+	LD_LIBRARY_PATH=$(B)/ptxsim CBSIM_LOG=$(B)/budget.log \
+	    $(B)/ptxsim/kernels-100 -s >$(B)/budget.tap
+	$(B)/t/sass -l $(B)/budget.log -u cuda/budget.txt \
+	    $(B)/ptxsim/cb_cuda.so >$(B)/budget.txt
+	cp $(B)/budget.txt cuda/budget.txt
 
 bench-media: $(B)/t/bench-media $(FILTERS)
 	python3 t/bench-media.py $< ../shared/media/videos build/bench-venv

@@ -5,7 +5,7 @@
 CUDA=${CUDA:-/usr/local/cuda}
 [ -x "$CUDA/bin/nvcc" ] && [ -x "$BUILD/t/sass" ] ||
 	skip_all 'no CUDA toolkit here'
-plan 32
+plan 52
 
 for arch in 80 90 100; do
 	"$CUDA/bin/nvcc" -O3 -arch=sm_$arch -cubin -Xptxas -v \
@@ -48,23 +48,44 @@ fi
 # held STATUS MESSAGE BUDGET
 held() {
 	echo "$3" >budget
-	sass -b budget sm_80.cubin >out 2>err
+	sass -b budget sm_*.cubin >out 2>err
 	is $? "$1" "budget '$(head -n 1 budget)' ..."
 	[ -z "$2" ] || like err "$2" '... and why'
 }
-good='wide regs<=16 LDG.128>=1 LDG.32<=0 blocks>=8
-narrow	# anything
+good='wide regs<=16 LDG.128>=1 LDG.32<=0 blocks>=8/8/8
+narrow	narrow>=2 # anything
 reverse shared<=1024
 tensor HMMA>=1 LDGSTS>=1'
 held 1 '^sass: sm_80 local: 128 bytes of local memory$' "$good
 local"
-held 1 '^sass: sm_80 wide: regs is 12, at most 11$' 'wide regs<=11'
-held 1 '^sass: budget: sm_80 wide is not in it$' 'local'
+held 1 '^sass: sm_80 wide: regs is 12, at most 11$' 'wide regs<=11/99/99'
+held 1 '^sass: sm_100 wide: regs is [0-9]+, at most 9$' 'wide regs<=99/99/9'
+held 1 '^sass: sm_90 wide: STG.128 is 1, at least 2$' 'wide STG.128>=2'
+held 1 '^sass: budget: sm_90 wide is not in it$' 'local'
+held 1 '^sass: budget: sm_80 wide is in it twice, again as wid\?$' 'w*
+wid?'
 held 1 '^sass: budget: gone: no such kernel$' 'gone regs<=1'
-held 1 '^sass: wide: speed<=... is no bound$' 'wide speed<=1'
+for bound in 'speed<=1' 'regs<=' 'regs<1' 'regs<=1/2' 'regs<=1/2/3/4' 'regs'; do
+	held 1 "^sass: budget: wide: $bound is no bound\$" "wide $bound"
+done
 
-echo 'tensor 32 100000' >launches
-sass -l launches sm_90.cubin | grep -q '^sm_90 tensor .* blocks=2 '
+# Made again, it holds, and just so.
+cat <<'EOF' >budget
+# what this is
+[nrtw]*  regs<=0 shared<=0 blocks>=0 code<=0	# a note
+local stack<=0
+EOF
+sass -u budget sm_*.cubin >again 2>err
+is "$(sed 's/ *[a-z]*[<>]=[0-9/]*//g; s/[ \t]\+#/ #/' again | paste -sd';')" \
+    '# what this is;[nrtw]* # a note;local' 'a budget made again is the same'
+like again '^local +stack<=128$' '... with what is the case'
+like again '^\[nrtw\]\* +regs<=[0-9/]+ shared<=1024 blocks>=8 code' \
+    '... in the worst of them'
+sass -b again sm_*.cubin 2>&1 >out | grep -v 'local memory' >err
+is "$(wc -l <err)" 0 '... and is kept to' || diag <err
+
+echo 'kernel grid 9,1,1 block 32,1,1 shared 100000 tensor' >log
+sass -l log sm_90.cubin | grep -q '^sm_90 tensor .* blocks=2 '
 ok $? 'dynamic shared memory of a launch counts for the blocks'
 head -c 3000 sm_90.cubin >cut.cubin
 sass cut.cubin >out 2>err

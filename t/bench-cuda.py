@@ -192,15 +192,11 @@ def demangled(names):
             zip(names, p.stdout.split('\n'))}
 
 
-def made(build, plugin, kernels):
+def made(build, plugin):
     """{(arch, name): fields} of every kernel of the plug-in; blocks as they
-    are launched."""
-    launches = os.path.join(build, 'bench-cuda.launches')
-    with open(launches, 'w') as f:
-        for name, k in kernels.items():
-            f.write('%s %d %d\n' % (name, k['block'], k['dynamic']))
-    p = subprocess.run([os.path.join(build, 't', 'sass'), '-l', launches,
-                        plugin], stdout=subprocess.PIPE, text=True)
+    were launched."""
+    p = subprocess.run([os.path.join(build, 't', 'sass'), '-l', os.path.join(
+        build, 'bench-cuda.log'), plugin], stdout=subprocess.PIPE, text=True)
     if p.returncode != 0:
         fail('t/sass cannot read ' + plugin)
     out = {}
@@ -308,7 +304,7 @@ def estimate(build, program):
     before, after = (dry_run(build, program, n) for n in (2, 3))
     step = less(after[0], before[0])
     kernels = {n: after[2][n] for kind, n in step if kind == 'kernels'}
-    print_kernels(made(build, plugin, after[2]), kernels)
+    print_kernels(made(build, plugin), kernels)
     whole = print_step(step)
     print_calls({k: n - before[1].get(k, 0) for k, n in after[1].items()})
     ops = sum(v['times'] for v in step.values())

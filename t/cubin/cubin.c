@@ -177,6 +177,27 @@ symbol_of(const struct image *m, const char *name)
 	return 0;
 }
 
+/* Of the C++ library: yours to free; NULL: not mangled. */
+char	*__cxa_demangle(const char *name, char *to, size_t *room, int *status);
+
+/* _Z3sumIfLi4EEvPT_ -> sum<float,4>; yours to free, NULL: no memory. */
+static char *
+title_of(const char *name)
+{
+	char *s = __cxa_demangle(name, NULL, NULL, NULL), *from, *to;
+
+	if (s == NULL)
+		return strdup(name);
+	from = to = s;
+	if (strncmp(s, "void ", 5) == 0)
+		from += 5;
+	for (; *from != '\0' && *from != '('; from++)
+		if (*from != ' ')
+			*to++ = *from;
+	*to = '\0';
+	return s;
+}
+
 static int
 read_kernel(struct kernels *all, const struct image *m, const Elf64_Shdr *text)
 {
@@ -194,9 +215,10 @@ read_kernel(struct kernels *all, const struct image *m, const Elf64_Shdr *text)
 	k += all->n;
 	*k = (struct kernel){ .regs = -1, .threads = 1024,
 	    .arch = m->head->e_flags >> 8 & 0xff };
-	if ((k->name = strdup(name)) == NULL)
-		return cb_fail(CB_ENOMEM, "%s", m->path);
 	all->n++;
+	if ((k->name = strdup(name)) == NULL ||
+	    (k->title = title_of(name)) == NULL)
+		return cb_fail(CB_ENOMEM, "%s", m->path);
 	if (info != NULL && symbol != 0)
 		read_info(k, m, info, symbol);
 	if (own != NULL)
@@ -209,6 +231,7 @@ read_kernel(struct kernels *all, const struct image *m, const Elf64_Shdr *text)
 		k->shared = (int64_t)shared->sh_size - (k->arch >= 90 ? 1024 :
 		    0);
 	count_code(k, m->at + text->sh_offset, text->sh_size);
+	k->blocks = cubin_blocks(k, (int)k->threads, 0);
 	return 0;
 }
 
@@ -272,8 +295,10 @@ kernels_clear(struct kernels *all)
 {
 	int i;
 
-	for (i = 0; i < all->n; i++)
+	for (i = 0; i < all->n; i++) {
 		free(all->at[i].name);
+		free(all->at[i].title);
+	}
 	free(all->at);
 	*all = (struct kernels){ 0 };
 }

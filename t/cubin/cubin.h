@@ -15,11 +15,13 @@ enum { SASS_WIDTHS = 8 };		/* log2 of the bits; 0: not told */
 
 struct kernel {
 	char	*name;			/* mangled */
+	char	*title;			/* for people: sum<float,4> */
 	int	 arch;			/* 80, 90, 100 ... */
 	int64_t	 regs;			/* of a thread */
 	int64_t	 stack;			/* bytes of local memory of a thread */
 	int64_t	 shared;		/* static bytes of a block */
 	int64_t	 threads;		/* the most of a block */
+	int	 blocks;		/* such blocks: cubin_blocks() */
 	int64_t	 code;			/* instructions, padding left out */
 	int64_t	 count[SASS_KINDS][SASS_WIDTHS];
 };
