@@ -21,6 +21,9 @@ rest is printed, and the bench says so.
 cb-score on a picture file, PyTorch's imports torch, reads the same checkpoint
 by mapping it, and answers about pixels that it has.
 
+"training step waits", of the full model only, is a run of cb-train at the end of
+its pipeline on the videos of ../shared.
+
 "of peak": effective multiplications a second (of plain convolutions and matrix
 products, whatever is computed instead) over fused multiply-adds of all cores.
 "spread": half the distance of the quartiles over the median, ours and theirs.
@@ -28,6 +31,7 @@ products, whatever is computed instead) over fused multiply-adds of all cores.
 import json
 import os
 import platform
+import shutil
 import statistics
 import struct
 import subprocess
@@ -52,6 +56,8 @@ GROWTH = [('step, 2x clips', 'train 4 2', 'train 2 2'),
 MEMORY = ['train 2 2', 'score 16 0', 'pairs 32 0']
 STARTUP = 'start to first answer'
 QUESTION = 'what is it ?'
+WAITS = 'training step waits'
+WAIT_STEPS = 7
 
 
 # ---- PyTorch's side, run inside the environment ------------------------------
@@ -371,6 +377,41 @@ def startup(python, preset, reference, build, rounds):
             'pytorch_spread': b[1], 'pytorch_is': 'eager'}
 
 
+def waits(reference, build):
+    """Share of its time that a training run on real videos waits for pictures:
+    2 clips x 2 frames, batches of 4, one thread that decodes."""
+    folder = os.path.join(build, 'bench-waits')
+    videos = os.path.join(reference, '../media/videos')
+    shutil.rmtree(folder, ignore_errors=True)
+    os.makedirs(folder)
+    os.symlink(os.path.abspath(videos), os.path.join(folder, 'videos'))
+    names = sorted(n[:-4] for n in os.listdir(videos) if n.endswith('.mp4'))
+    with open(os.path.join(folder, 'train.jsonl'), 'w') as f:
+        for i, name in enumerate(names):
+            f.write(json.dumps({'question_id': i, 'question': QUESTION,
+                                'answer': ('yes', 'no')[i % 2],
+                                'video_id': name}) + '\n')
+    command = ('cb-list -e 9 $0/train.jsonl | cb-sample -n 2 -f 2 -r 2 | '
+               'cb-decode -j 1 | cb-tokenize | cb-batch -b 4 | '
+               'cb-train -o $0/run -c pipelines/msrvtt-qa.json --steps %d '
+               '--log-every 1 --restore-every 1000' % WAIT_STEPS)
+    path = os.path.abspath(os.path.join(build, 'bin')) + ':' + \
+        os.environ['PATH']
+    done = subprocess.run(['sh', '-c', command, folder],
+                          env=dict(os.environ, PATH=path),
+                          stderr=subprocess.PIPE, text=True)
+    if done.returncode:
+        print('%-22s failed: %s' % (WAITS, done.stderr.strip()))
+        return {'name': WAITS, 'error': done.stderr.strip()}
+    with open(os.path.join(folder, 'run/log.jsonl')) as f:
+        steps = [json.loads(line) for line in f]
+    share = statistics.median(s['wait_data'] for s in steps[1:])
+    print('%-22s %8.3f%% of the time for data, the first step %.3f%%' % (
+        WAITS, share, steps[0]['wait_data']), flush=True)
+    shutil.rmtree(folder)
+    return {'name': WAITS, 'wait_data_percent': share}
+
+
 def machine():
     with open('/proc/cpuinfo') as f:
         name = [x.split(':')[1].strip() for x in f if 'model name' in x][:1]
@@ -423,6 +464,8 @@ def main():
             out['rows'].append(memory(name, line, commands))
     if wanted(STARTUP) and python:
         out['rows'].append(startup(python, preset, reference, build, rounds))
+    if wanted(WAITS) and preset == 'full':
+        out['rows'].append(waits(reference, build))
     with open(os.path.join(build, 'bench.json'), 'w') as f:
         json.dump(out, f, indent=1)
 
