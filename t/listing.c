@@ -36,6 +36,11 @@ static const struct cb_film_format formats[] = {
 	{ "mpeg4.avi", "", "avi", "mpeg4", AV_PIX_FMT_YUV420P, "bf=0:g=12" },
 	{ "mpeg4-b.avi", "", "avi", "mpeg4", AV_PIX_FMT_YUV420P, "bf=2:g=12" },
 	{ "mpeg2.avi", "", "avi", "mpeg2video", AV_PIX_FMT_YUV420P, "bf=2" },
+	{ "h264.mp4", "", "mp4", "libx264", AV_PIX_FMT_YUV420P, X264 },
+	{ "h264-open.mp4", "", "mp4", "libx264", AV_PIX_FMT_YUV420P,
+	    X264 ":x264-params=open-gop=1" },
+	{ "h264-pyramid.mov", "", "mov", "libx264", AV_PIX_FMT_YUV444P,
+	    "preset=veryfast:bf=8:b_strategy=0:b-pyramid=normal" },
 };
 
 /* Frames as they come, by sha256; -1 where they are not as they are listed. */
@@ -79,7 +84,8 @@ fetch(struct cb_media *m, char (*sums)[65], const int64_t *want, int n)
 	return good && exact == n;
 }
 
-/* A file that cannot be opened has nothing to be listed. */
+/* A file that cannot be opened has nothing to be listed.  Frames are fetched
+ * from one that has not been decoded: it may have been opened in another way. */
 static bool
 check(const char *name, const uint8_t *data, int64_t bytes)
 {
@@ -95,6 +101,11 @@ check(const char *name, const uint8_t *data, int64_t bytes)
 	n = cb_media_info(m)->frames;
 	sums = calloc(n + 1, sizeof(*sums));
 	good = sums != NULL && decode_all(m, sums) == n;
+	cb_media_close(m);
+	if (cb_media_open(&m, &src, NULL) < 0) {
+		free(sums);
+		return false;
+	}
 	for (i = 0; good && i < TRIES; i++) {
 		want[0] = i * n / (2 * TRIES);
 		want[1] = n - 1 - i * n / (2 * TRIES + 1);
@@ -103,6 +114,35 @@ check(const char *name, const uint8_t *data, int64_t bytes)
 	free(sums);
 	cb_media_close(m);
 	return good;
+}
+
+/* The width in the header is none that the pictures have: what counts? */
+static void
+check_width(void)
+{
+	static const struct cb_film_format form = { "", "", "mp4", "libx264",
+	    AV_PIX_FMT_YUV420P, X264 };
+	struct cb_scene s = { .w = 96, .h = 64, .n = 1 };
+	struct cb_source src = { .name = "width" };
+	struct cb_media *m;
+	char *data, *at;
+	int w;
+
+	if (cb_scene_film("film", &s, &form, 25, 1, FRAMES) < 0 ||
+	    cb_file_read(&data, &src.bytes, "film", 1 << 26) < 0) {
+		ok(false, "%s", cb_error());
+		return;
+	}
+	src.data = data;
+	at = memmem(data, src.bytes, "avc1\0\0\0\0\0\0", 10);
+	if (at != NULL)
+		at[4 + 24] = 2;		/* 608 */
+	w = cb_media_open(&m, &src, NULL) == 0 ? cb_media_info(m)->w : -1;
+	ok(at != NULL && w == 96 && check("width", src.data, src.bytes),
+	    "the width of the pictures, not that of the header (%d)", w);
+	if (w >= 0)
+		cb_media_close(m);
+	free(data);
 }
 
 /* name: of the kind, for messages */
@@ -150,7 +190,8 @@ main(int argc, char **argv)
 	int i;
 
 	cb_program_set("listing");
-	plan((int)CB_LEN(formats) + argc - 1);
+	plan((int)CB_LEN(formats) + 1 + argc - 1);
+	check_width();
 	for (k = 0; k < CB_LEN(formats); k++)
 		check_made(&formats[k]);
 	for (i = 1; i < argc; i++)

@@ -42,7 +42,10 @@ video_file_close(struct video *v)
 	v->pending = false;
 }
 
-/* avformat_find_stream_info() decodes too, so the caps must be set for it. */
+/*
+ * avformat_find_stream_info() decodes too, so the caps must be set for it.  No
+ * one will see its pictures: they need not be right.
+ */
 static int
 find_streams(struct video *v)
 {
@@ -52,9 +55,11 @@ find_streams(struct video *v)
 
 	if ((caps = calloc(n + 1, sizeof(*caps))) == NULL)
 		return AVERROR(ENOMEM);
-	for (i = 0; i < n; i++)
+	for (i = 0; i < n; i++) {
 		av_dict_set_int(&caps[i], "max_pixels", v->limits.max_pixels,
 		    0);
+		av_dict_set(&caps[i], "skip_loop_filter", "all", 0);
+	}
 	rc = avformat_find_stream_info(v->fmt, caps);
 	for (i = 0; i < n; i++)
 		av_dict_free(&caps[i]);
@@ -62,25 +67,72 @@ find_streams(struct video *v)
 	return rc;
 }
 
+/* The first of video; -1: there is none, yet. */
+static int
+first_stream(const AVFormatContext *fmt)
+{
+	const AVStream *s;
+	unsigned i;
+
+	for (i = 0; i < fmt->nb_streams; i++) {
+		s = fmt->streams[i];
+		if (s->codecpar->codec_type == AVMEDIA_TYPE_VIDEO &&
+		    !(s->disposition & AV_DISPOSITION_ATTACHED_PIC))
+			return (int)i;
+	}
+	return -1;
+}
+
 static int
 choose_stream(struct video *v)
 {
 	unsigned i;
 
-	v->stream = -1;
-	for (i = 0; i < v->fmt->nb_streams; i++) {
-		AVStream *s = v->fmt->streams[i];
-
-		if (v->stream < 0 &&
-		    s->codecpar->codec_type == AVMEDIA_TYPE_VIDEO &&
-		    !(s->disposition & AV_DISPOSITION_ATTACHED_PIC))
-			v->stream = (int)i;
-		else
-			s->discard = AVDISCARD_ALL;
-	}
+	v->stream = first_stream(v->fmt);
 	if (v->stream < 0)
 		return cb_fail(CB_EFORMAT, "%s: no video stream", v->name);
+	for (i = 0; i < v->fmt->nb_streams; i++)
+		if ((int)i != v->stream)
+			v->fmt->streams[i]->discard = AVDISCARD_ALL;
 	return 0;
+}
+
+/*
+ * Is the header of an MP4 file with H.264 enough?  avformat_find_stream_info()
+ * decodes its first frames, for as long as all of the rest takes where these
+ * are large, to find what stands there already, but for the delay of the
+ * decoder, which then is one guessed from the times of the packets.  So frames
+ * may come late or out of order, though not otherwise than they would: who
+ * finds them so has to open thoroughly.
+ */
+static bool
+header_tells(struct video *v)
+{
+	const AVCodecParameters *par;
+	const AVStream *s;
+
+	v->stream = first_stream(v->fmt);
+	if (v->stream < 0 || strncmp(v->fmt->iformat->name, "mov,", 4) != 0)
+		return false;
+	s = video_stream(v);
+	par = s->codecpar;
+	return par->codec_id == AV_CODEC_ID_H264 && par->extradata_size > 0 &&
+	    s->nb_frames > 0 && s->duration != AV_NOPTS_VALUE &&
+	    s->avg_frame_rate.num > 0 && s->avg_frame_rate.den > 0;
+}
+
+/* With the first packet in v->pkt, pending: has it the size of the header? */
+static bool
+size_tells(struct video *v)
+{
+	const AVCodecParameters *par = video_stream(v)->codecpar;
+	const AVCodecParserContext *p;
+
+	v->pending = video_packet_read(v) > 0;
+	v->cur = 0;
+	p = av_stream_get_parser(video_stream(v));
+	return v->pending && v->pkt->flags & AV_PKT_FLAG_KEY && p != NULL &&
+	    p->width == par->width && p->height == par->height;
 }
 
 /*
@@ -105,9 +157,9 @@ open_decoder(struct video *v)
 	return av(avcodec_open2(v->dec, codec, NULL), v->name);
 }
 
-/* From nothing to the first packet not yet read. */
-int
-video_file_open(struct video *v)
+/* Up to the header. */
+static int
+open_format(struct video *v)
 {
 	int rc;
 
@@ -126,11 +178,31 @@ video_file_open(struct video *v)
 	if (rc == AVERROR_INVALIDDATA && av_log_count() == 0)
 		return cb_fail(CB_EFORMAT, "%s: neither a video nor a picture",
 		    v->name);
-	if (av(rc, v->name) < 0 || av(find_streams(v), v->name) < 0)
-		return -1;
-	if (choose_stream(v) < 0 || open_decoder(v) < 0)
-		return -1;
+	return av(rc, v->name);
+}
+
+/* From nothing to the first packet not yet read. */
+int
+video_file_open(struct video *v)
+{
 	v->cur = 0;
+	if (open_format(v) < 0)
+		return -1;
+	if (!v->thorough && header_tells(v)) {
+		if (choose_stream(v) < 0)
+			return -1;
+		if (!size_tells(v)) {
+			video_file_close(v);
+			v->thorough = true;
+			return video_file_open(v);
+		}
+	} else {
+		v->thorough = true;
+		if (av(find_streams(v), v->name) < 0 || choose_stream(v) < 0)
+			return -1;
+	}
+	if (open_decoder(v) < 0)
+		return -1;
 	v->counted = 0;
 	v->drained = false;
 	v->fresh = true;
@@ -245,8 +317,9 @@ wind_back(struct video *v)
 int
 video_to_start(struct video *v)
 {
-	if (v->fresh || wind_back(v))
+	if (v->thorough && (v->fresh || wind_back(v)))
 		return 0;
+	v->thorough = true;
 	video_file_close(v);
 	return video_file_open(v);
 }

@@ -302,11 +302,22 @@ fetch_kept(struct video *v, const int64_t *want, int n, struct cb_frame **out)
 	return 1;
 }
 
+static void
+drop(struct cb_frame **out, int n)
+{
+	int i;
+
+	for (i = 0; i < n; i++) {
+		cb_frame_free(out[i]);
+		out[i] = NULL;
+	}
+}
+
 int
 video_fetch(struct video *v, const int64_t *want, int n,
     struct cb_frame **out, int *exact)
 {
-	int i, rc = 0;
+	int rc = 0;
 
 	memset(out, 0, sizeof(*out) * n);
 	*exact = n;
@@ -317,17 +328,17 @@ video_fetch(struct video *v, const int64_t *want, int n,
 		rc = fetch_kept(v, want, n, out);
 	else if (v->exact)
 		rc = fetch_seeking(v, want, n, out);
+	if (rc == 0 && v->exact && !v->thorough) {
+		drop(out, n);
+		rc = video_to_start(v) < 0 ? -1 : fetch_seeking(v, want, n,
+		    out);
+	}
 	if (rc == 0) {
 		v->fresh = false;	/* the start was sought */
-		for (i = 0; i < n; i++) {
-			cb_frame_free(out[i]);
-			out[i] = NULL;
-		}
+		drop(out, n);
 		rc = fetch_plainly(v, want, n, out, exact);
 	}
-	for (i = 0; rc < 0 && i < n; i++) {
-		cb_frame_free(out[i]);
-		out[i] = NULL;
-	}
+	if (rc < 0)
+		drop(out, n);
 	return rc < 0 ? -1 : 0;
 }

@@ -36,6 +36,7 @@ struct video {
 	AVPacket *pkt;
 	AVFrame	*frame;
 	int	 stream, orientation;
+	bool	 thorough;	/* opened in the way that needs no doubt */
 	struct packet *packets;	/* in the order of the file */
 	int	 npackets;
 	bool	 exact;
@@ -65,6 +66,7 @@ void	video_note_damage(struct video *v, const char *fallback);
 /* From nothing to the first packet not yet read, and back to nothing. */
 int	video_file_open(struct video *v);
 void	video_file_close(struct video *v);
+/* To the first packet of a file that is open, now thoroughly. */
 int	video_to_start(struct video *v);
 
 /* The next packet of the stream into v->pkt: 1, 0 at the end, or -1. */
