@@ -16,7 +16,8 @@
 #include "internal.h"
 
 #define BN_EPS 1e-5f
-#define CHUNK 8			/* pictures at a time where nothing is kept */
+#define CHUNK 8			/* pictures at a time where nothing is kept ... */
+#define NEAR 2			/* ... in a host's caches, in the first stages */
 
 /* ---- one convolution -------------------------------------------------------- */
 
@@ -308,48 +309,76 @@ block_in(const struct cnn *n, int i)
 	    block_out(&n->blocks[n->nblocks - 1]);
 }
 
+/* Blocks [i, end) with nothing kept, between two buffers; the last one gives
+ * `out`.  x may be two[0]. */
+static void
+pass(struct cb_model *m, struct cb_elem *out, struct cb_elem *x,
+    struct cb_elem *const two[2], int i, int end, int P)
+{
+	struct cb_elem *y;
+
+	for (; i < end; i++, x = y) {
+		y = i + 1 == end ? out : x == two[0] ? two[1] : two[0];
+		block_forward(m, &m->cnn.blocks[i], y, x, P, false);
+		tap_stage(m, i, y, P);
+	}
+}
+
+/* Pictures to what reaches block `upto`, with nothing kept. */
+static void
+begin(struct cb_model *m, struct cb_elem *out, struct cb_elem *const two[2],
+    const struct cb_array *pictures, int P, int upto)
+{
+	struct cnn *n = &m->cnn;
+	struct cb_engine *e = m->e;
+	struct mark mark = arena_mark(&m->arena);
+	int64_t side = m->c.image;
+	struct cb_elem *x = take(m, P * side * side * 3);
+	struct cb_elem *y = take(m, P * conv_out(&n->stem));
+	struct cb_elem *z = upto == 0 ? out : two[0];
+
+	e->prepare(e, x, pictures, P, m->c.image, m->c.mean, m->c.std);
+	conv_forward(m, &n->stem, y, x, NULL, true, P);
+	e->pool_fwd(e, z, y, &n->stem_pool, P);
+	tap_stem(m, z, P);
+	arena_release(&m->arena, mark);
+	pass(m, out, z, two, 0, upto, P);
+}
+
 /*
- * Stem and blocks [0, upto) with nothing kept, into out [P, ...]: a few
- * pictures at a time between two buffers.
+ * Stem and blocks [0, upto) with nothing kept, into out [P, ...].  Pictures go
+ * through the first stages, which are wide, NEAR at a time, and through the
+ * later ones, which have many weights, CHUNK at a time.
  */
 static void
 forward_through(struct cb_model *m, struct cb_elem *out,
     const struct cb_array *pictures, int P, int upto)
 {
 	struct cnn *n = &m->cnn;
-	struct cb_engine *e = m->e;
-	int64_t most = widest(n, upto), side = m->c.image;
+	int wide = m->c.blocks[0] + m->c.blocks[1], at, i, p;
 	/* statistics want all pictures, and taps whole layers */
-	int chunk = m->calibrating || m->tap != NULL ? P : CHUNK;
+	bool whole = m->calibrating || m->tap != NULL;
+	int chunk = whole || P < CHUNK ? P : CHUNK, few;
 	struct mark mark = arena_mark(&m->arena);
-	struct cb_elem *two[2], *x, *y;
-	int at, p, i;
+	struct cb_elem *two[2], *far[2], *x;
 
-	if (chunk > P)
-		chunk = P;
-	two[0] = take(m, chunk * most);
-	two[1] = take(m, chunk * most);
-	for (at = 0; at < P; at += p) {
-		struct mark inner = arena_mark(&m->arena);
-
-		p = P - at < chunk ? P - at : chunk;
-		x = take(m, p * side * side * 3);
-		e->prepare(e, x, pictures + at, p, m->c.image, m->c.mean,
-		    m->c.std);
-		y = take(m, p * conv_out(&n->stem));
-		conv_forward(m, &n->stem, y, x, NULL, true, p);
-		x = upto == 0 ? elem_at(m, out, at * block_in(n, 0)) : two[0];
-		e->pool_fwd(e, x, y, &n->stem_pool, p);
-		tap_stem(m, x, p);
-		arena_release(&m->arena, inner);
-		for (i = 0; i < upto; i++) {
-			y = i + 1 == upto ?
-			    elem_at(m, out, at * block_in(n, upto)) :
-			    two[1 - i % 2];
-			block_forward(m, &n->blocks[i], y, x, p, false);
-			tap_stage(m, i, y, p);
-			x = y;
+	wide = wide < upto ? wide : upto;
+	few = whole || !m->e->on_host || chunk < NEAR ? chunk : NEAR;
+	two[0] = take(m, few * widest(n, wide));
+	two[1] = take(m, few * widest(n, wide));
+	far[0] = wide < upto ? take(m, chunk * block_in(n, wide)) : NULL;
+	far[1] = wide < upto ? take(m, chunk * block_in(n, wide)) : NULL;
+	for (at = 0; at < P; at += chunk) {
+		chunk = P - at < chunk ? P - at : chunk;
+		x = wide == upto ? elem_at(m, out, at * block_in(n, upto)) :
+		    far[0];
+		for (i = 0; i < chunk; i += p) {
+			p = chunk - i < few ? chunk - i : few;
+			begin(m, elem_at(m, x, i * block_in(n, wide)), two,
+			    pictures + at + i, p, wide);
 		}
+		pass(m, elem_at(m, out, at * block_in(n, upto)), x, far, wide,
+		    upto, chunk);
 	}
 	arena_release(&m->arena, mark);
 }
