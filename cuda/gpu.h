@@ -65,13 +65,31 @@ struct graphs {
 	struct cache met;		/* sizes that libraries have run with */
 };
 
-/* Pictures on their way; at places alike in both memories. */
-struct pictures {
-	cudaStream_t stream;
+/* A picture of the host, and where it lies in the memories of its set. */
+struct picture {
+	const void *data;
+	int64_t	 bytes, at;
+};
+
+/* Pictures that an expect() named. */
+struct set {
+	struct picture *at;
+	int	 n, room;
+	int	 users;			/* expect() without forget(); 0: free */
+	char	*host, *device;		/* pinned; places are alike in both */
+	int64_t	 bytes;			/* of either */
+	bool	 sent;			/* copied, with `here` behind it */
+	bool	 wanted;		/* since the last wait, by prepare() */
+	bool	 ordered;		/* what is launched comes behind `here` */
 	cudaEvent_t here;
-	struct stage host;
-	char	*device;
-	bool	 waited_for;		/* a captured operation needs `here` */
+};
+
+struct pictures {
+	cudaStream_t stream;		/* of the copies */
+	struct set *sets;
+	int	 n;
+	struct cu_picture *table;	/* of one prepare() */
+	int	 room;
 };
 
 enum { GPU_SEGMENTS = 64 };
@@ -215,10 +233,14 @@ gpu_spare(const void *x, int64_t bytes)
 
 int	gpu_pictures_open(struct gpu *g);
 void	gpu_pictures_free(struct gpu *g);
-/* Before captured operations run: their pictures have come. */
-void	gpu_pictures_wait(struct gpu *g);
-/* After an error what was to wait for them may not have run. */
-void	gpu_pictures_drop(struct gpu *g);
+/* What is expected goes on its way. */
+void	gpu_pictures_send(struct gpu *g);
+/* What is launched next comes behind the copies that it wants. */
+void	gpu_pictures_order(struct gpu *g);
+/* Nothing runs that reads pictures. */
+void	gpu_pictures_idle(struct gpu *g);
+void	gpu_expect(struct cb_engine *e, const struct cb_array *pictures, int P);
+void	gpu_forget(struct cb_engine *e, const struct cb_array *pictures, int P);
 void	gpu_prepare(struct cb_engine *e, struct cb_elem *x,
 	    const struct cb_array *pictures, int P, int S,
 	    const float mean[3], const float std[3]);

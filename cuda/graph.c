@@ -100,7 +100,7 @@ run(struct gpu *g, cudaGraph_t graph)
 	struct exec *x;
 	size_t nodes;
 
-	gpu_pictures_wait(g);
+	gpu_pictures_order(g);
 	if (!CU(g, cudaGraphGetNodes(graph, NULL, &nodes)) || nodes == 0 ||
 	    (x = executable(g, graph, nodes)) == NULL)
 		return;
@@ -150,10 +150,11 @@ gpu_wait(struct gpu *g)
 		return;
 	launch(g);
 	a->pending = a->plain = false;
+	gpu_pictures_send(g);		/* while the device computes */
 	CU(g, cudaStreamSynchronize(g->stream));
-	gpu_pictures_drop(g);
+	gpu_pictures_idle(g);
 	gpu_optim_deliver(g);
-	g->stage.used = g->pictures.host.used = 0;
+	g->stage.used = 0;
 }
 
 int

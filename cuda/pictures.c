@@ -1,108 +1,277 @@
 /*
- * Pictures come from the host in native size.  They are copied into pinned
- * memory and go to the device on a stream of their own, at once: while they
- * travel, the host captures what is to be done with them.
+ * Pictures come from the host in native size, set by set: a set is what one
+ * expect() named.  They are copied into pinned memory and go to the device on a
+ * stream of their own.  Those that are wanted now go at once, while the host
+ * captures what is to be done with them; those of the next step when all of this
+ * one has been launched, while the device computes.  An event tells the stream
+ * that computes when a set is there.
+ *
+ * A set keeps its memory for the next that is expected, so a program that knows
+ * of two at a time has two buffers, once both have been as large as they get.
  */
+#include <assert.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "gpu.h"
 
-/* Pictures in native size that are on the device at once. */
-#define MOST ((int64_t)256 << 20)
+#define LEAST ((int64_t)1 << 16)	/* bytes of a buffer */
+#define ALIGN 64			/* bytes, of a picture */
 
 int
 gpu_pictures_open(struct gpu *g)
 {
-	struct pictures *p = &g->pictures;
-
-	return CU(g, cudaStreamCreateWithFlags(&p->stream,
-	    cudaStreamNonBlocking)) &&
-	    CU(g, cudaEventCreateWithFlags(&p->here,
-	    cudaEventDisableTiming)) ? 0 : -1;
+	return CU(g, cudaStreamCreateWithFlags(&g->pictures.stream,
+	    cudaStreamNonBlocking)) ? 0 : -1;
 }
 
 void
 gpu_pictures_free(struct gpu *g)
 {
 	struct pictures *p = &g->pictures;
-
-	if (p->here != NULL)
-		cudaEventDestroy(p->here);
-	if (p->stream != NULL)
-		cudaStreamDestroy(p->stream);
-	if (p->host.p != NULL)
-		cudaFreeHost(p->host.p);
-}
-
-void
-gpu_pictures_wait(struct gpu *g)
-{
-	struct pictures *p = &g->pictures;
-
-	if (p->waited_for)
-		CU(g, cudaStreamWaitEvent(g->stream, p->here, 0));
-	p->waited_for = false;
-}
-
-void
-gpu_pictures_drop(struct gpu *g)
-{
-	struct pictures *p = &g->pictures;
-
-	if (p->waited_for)
-		CU(g, cudaStreamSynchronize(p->stream));
-	p->waited_for = false;
-}
-
-/* n bytes of pinned memory, and where they will be on the device. */
-static char *
-room(struct gpu *g, int64_t n, char **device)
-{
-	struct pictures *p = &g->pictures;
-	int64_t before = p->host.bytes;
-	char *host = gpu_stage(g, &p->host, n, MOST);
-
-	if (host == NULL)
-		return NULL;
-	if (p->host.bytes != before) {
-		if (p->device != NULL)
-			gpu_release(&g->e, p->device);
-		p->device = gpu_take(g, p->host.bytes);
-	}
-	*device = p->device != NULL ? p->device + (host - p->host.p) : NULL;
-	return p->device != NULL ? host : NULL;
-}
-
-/* A table, then the pixels. */
-static int64_t
-bytes_of(const struct cb_array *pictures, int P)
-{
-	int64_t n = gpu_piece(P * (int64_t)sizeof(struct cu_picture));
 	int i;
 
-	for (i = 0; i < P; i++)
-		n += gpu_piece(cb_array_bytes(&pictures[i]));
-	return n;
+	if (p->stream != NULL) {
+		cudaStreamSynchronize(p->stream);
+		cudaStreamDestroy(p->stream);
+	}
+	for (i = 0; i < p->n; i++) {
+		if (p->sets[i].here != NULL)
+			cudaEventDestroy(p->sets[i].here);
+		if (p->sets[i].host != NULL)
+			cudaFreeHost(p->sets[i].host);
+		free(p->sets[i].at);
+	}
+	free(p->sets);
+	free(p->table);
 }
+
+/* ---- sets ------------------------------------------------------------------- */
+
+/* Which picture of a set this is, looked for from `from` on; -1: none. */
+static int
+find(const struct set *s, const struct cb_array *picture, int from)
+{
+	int64_t bytes = cb_array_bytes(picture);
+	int i, k;
+
+	for (i = 0; i < s->n; i++) {
+		k = (from + i) % s->n;
+		if (s->at[k].data == picture->data && s->at[k].bytes == bytes)
+			return k;
+	}
+	return -1;
+}
+
+/* The set that has all of these; NULL: none. */
+static struct set *
+set_of(struct gpu *g, const struct cb_array *pictures, int P)
+{
+	struct set *s;
+	int i, k, at;
+
+	for (i = 0; i < g->pictures.n; i++) {
+		s = &g->pictures.sets[i];
+		for (k = 0, at = 0; k < P && at >= 0; k++)
+			at = find(s, &pictures[k], at);
+		if (at >= 0)
+			return s;
+	}
+	return NULL;
+}
+
+/* A set that is free; NULL: none, and cb_fail() said so. */
+static struct set *
+free_set(struct gpu *g)
+{
+	struct pictures *p = &g->pictures;
+	struct set *s;
+	int i;
+
+	for (i = 0; i < p->n; i++)
+		if (p->sets[i].users == 0)
+			return &p->sets[i];
+	if ((s = realloc(p->sets, sizeof(*s) * (size_t)(p->n + 1))) == NULL) {
+		cb_fail(CB_ENOMEM, "cuda: pictures");
+		return NULL;
+	}
+	p->sets = s;
+	return memset(&s[p->n++], 0, sizeof(*s));
+}
+
+/* Places for the pictures; the bytes of all, -1: no memory. */
+static int64_t
+lay_out(struct set *s, const struct cb_array *pictures, int P)
+{
+	int64_t at = 0;
+	void *more;
+	int i;
+
+	if (P > s->room) {
+		if ((more = realloc(s->at, sizeof(*s->at) * (size_t)P)) == NULL)
+			return cb_fail(CB_ENOMEM, "cuda: pictures");
+		s->at = more;
+		s->room = P;
+	}
+	for (i = 0; i < P; i++) {
+		s->at[i] = (struct picture){ pictures[i].data,
+		    cb_array_bytes(&pictures[i]), at };
+		at += (s->at[i].bytes + ALIGN - 1) / ALIGN * ALIGN;
+	}
+	return at;
+}
+
+/* Buffers of a free set, in powers of two so that they soon fit all.  New ones
+ * on the device may be what an operation still uses, which the stream of the
+ * copies would not know. */
+static bool
+make_room(struct gpu *g, struct set *s, int64_t n)
+{
+	int64_t bytes = LEAST;
+	void *p;
+
+	if (n <= s->bytes)
+		return true;
+	while (bytes < n)
+		bytes *= 2;
+	if (s->host != NULL)
+		CU(g, cudaFreeHost(s->host));
+	if (s->device != NULL)
+		gpu_release(&g->e, s->device);
+	s->host = NULL;
+	s->bytes = 0;
+	s->device = gpu_take(g, bytes);
+	gpu_wait(g);
+	if (s->device == NULL || (s->here == NULL && !CU(g,
+	    cudaEventCreateWithFlags(&s->here, cudaEventDisableTiming))) ||
+	    !CU(g, cudaMallocHost(&p, (size_t)bytes)))
+		return false;
+	s->host = p;
+	s->bytes = bytes;
+	return true;
+}
+
+void
+gpu_expect(struct cb_engine *e, const struct cb_array *pictures, int P)
+{
+	struct gpu *g = gpu_of(e);
+	struct set *s = set_of(g, pictures, P);
+	int64_t n;
+
+	if (P == 0 || g->code != CB_OK)
+		return;
+	if (s != NULL) {
+		s->users++;
+		return;
+	}
+	if ((s = free_set(g)) == NULL || (n = lay_out(s, pictures, P)) < 0) {
+		gpu_lib(g, -1);
+		return;
+	}
+	if (!make_room(g, s, n))
+		return;
+	s->n = P;
+	s->users = 1;
+	s->sent = s->wanted = s->ordered = false;
+}
+
+void
+gpu_forget(struct cb_engine *e, const struct cb_array *pictures, int P)
+{
+	struct gpu *g = gpu_of(e);
+	struct set *s = set_of(g, pictures, P);
+
+	if (P == 0 || s == NULL || --s->users > 0)
+		return;
+	if (s->wanted)
+		gpu_wait(g);
+	if (s->sent && !s->ordered)
+		CU(g, cudaEventSynchronize(s->here));
+	s->n = 0;
+}
+
+/* ---- on their way ------------------------------------------------------------ */
 
 static void
-fill(char *host, char *device, const struct cb_array *pictures, int P, int S)
+send(struct gpu *g, struct set *s)
 {
-	int64_t at = gpu_piece(P * (int64_t)sizeof(struct cu_picture)), n;
-	struct cu_picture *table = (struct cu_picture *)host;
+	cudaStream_t stream = g->pictures.stream;
+	int64_t n = 0;
 	int i;
 
+	for (i = 0; i < s->n; i++) {
+		memcpy(s->host + s->at[i].at, s->at[i].data,
+		    (size_t)s->at[i].bytes);
+		n = s->at[i].at + s->at[i].bytes;
+	}
+	CU(g, cudaMemcpyAsync(s->device, s->host, (size_t)n,
+	    cudaMemcpyHostToDevice, stream));
+	s->sent = true;
+	if (!CU(g, cudaEventRecord(s->here, stream)))
+		CU(g, cudaStreamSynchronize(stream));
+}
+
+void
+gpu_pictures_send(struct gpu *g)
+{
+	struct pictures *p = &g->pictures;
+	int i;
+
+	for (i = 0; i < p->n && g->code == CB_OK; i++)
+		if (p->sets[i].users > 0 && !p->sets[i].sent)
+			send(g, &p->sets[i]);
+}
+
+void
+gpu_pictures_order(struct gpu *g)
+{
+	struct set *s = g->pictures.sets;
+	int i;
+
+	for (i = 0; i < g->pictures.n; i++, s++)
+		if (s->wanted && !s->ordered)
+			s->ordered = CU(g, cudaStreamWaitEvent(g->stream,
+			    s->here, 0));
+}
+
+void
+gpu_pictures_idle(struct gpu *g)
+{
+	int i;
+
+	for (i = 0; i < g->pictures.n; i++)
+		g->pictures.sets[i].wanted = false;
+}
+
+/* ---- preparation -------------------------------------------------------------- */
+
+/* What the kernel is to know of the pictures; NULL: no memory. */
+static struct cu_picture *
+table_of(struct gpu *g, const struct set *s, const struct cb_array *pictures,
+    int P, int S)
+{
+	struct pictures *p = &g->pictures;
+	struct cu_picture *t;
+	int i, k = 0;
+
+	if (P > p->room) {
+		if ((t = realloc(p->table, sizeof(*t) * (size_t)P)) == NULL) {
+			gpu_lib(g, cb_fail(CB_ENOMEM, "cuda: pictures"));
+			return NULL;
+		}
+		p->table = t;
+		p->room = P;
+	}
 	for (i = 0; i < P; i++) {
-		n = cb_array_bytes(&pictures[i]);
-		memcpy(host + at, pictures[i].data, (size_t)n);
-		table[i] = (struct cu_picture){
-		    .rgb = (const uint8_t *)device + at,
+		k = find(s, &pictures[i], k);
+		t = &p->table[i];
+		*t = (struct cu_picture){
+		    .rgb = (const uint8_t *)s->device + s->at[k].at,
 		    .h = (int)pictures[i].dim[0],
 		    .w = (int)pictures[i].dim[1] };
-		cb_resized(&table[i].rows, &table[i].cols, table[i].h,
-		    table[i].w, S);
-		at += gpu_piece(n);
+		cb_resized(&t->rows, &t->cols, t->h, t->w, S);
 	}
+	return p->table;
 }
 
 void
@@ -111,20 +280,24 @@ gpu_prepare(struct cb_engine *e, struct cb_elem *x,
     const float std[3])
 {
 	struct gpu *g = gpu_of(e);
-	int64_t n = bytes_of(pictures, P);
-	char *host, *device;
-	cudaStream_t s;
+	int64_t bytes = P * (int64_t)sizeof(struct cu_picture);
+	struct cu_picture *host, *table;
+	cudaStream_t stream;
+	struct set *s;
 
-	if (P == 0 || (host = room(g, n, &device)) == NULL)
+	if (P == 0 || g->code != CB_OK)
 		return;
-	fill(host, device, pictures, P, S);
-	CU(g, cudaMemcpyAsync(device, host, (size_t)n, cudaMemcpyHostToDevice,
-	    g->pictures.stream));
-	CU(g, cudaEventRecord(g->pictures.here, g->pictures.stream));
-	g->pictures.waited_for = true;
-	s = gpu_begin(g, "prepare");
+	s = set_of(g, pictures, P);
+	assert(s != NULL);
+	if ((host = table_of(g, s, pictures, P, S)) == NULL ||
+	    (table = gpu_scratch(g, bytes)) == NULL)
+		return;
+	gpu_put(e, table, host, bytes);
+	if (!s->sent)
+		send(g, s);
+	stream = gpu_begin(g, "prepare");
+	s->wanted = true;
 	if (!g->graphs.capturing)
-		gpu_pictures_wait(g);
-	CU(g, cu_prepare(s, g->type, x, (const struct cu_picture *)device, P,
-	    S, mean, std));
+		gpu_pictures_order(g);
+	CU(g, cu_prepare(stream, g->type, x, table, P, S, mean, std));
 }

@@ -39,20 +39,25 @@ static int
 score(struct cb_scorer *s, struct cb_feed *feed, const struct cb_texts *all,
     int64_t *rows)
 {
+	struct cb_ahead *a;
 	struct cb_batch *b;
 	int rc;
 
-	while ((rc = cb_feed_next(feed, &b)) > 0) {
+	if (cb_ahead_open(&a, feed, STDIN_FILENO, cb_scorer_engine(s)) < 0)
+		return -1;
+	while ((rc = cb_ahead_next(a, &b)) > 0) {
+		cb_ahead_expect(a);
 		rc = pairs != NULL ? cb_scorer_pairs(s, b, all, stdout) :
 		    cb_scorer_batch(s, b, (int)top, stdout);
 		*rows += pairs != NULL ? (int64_t)b->B * all->N : b->N;
-		cb_batch_free(b);
+		cb_ahead_done(a, b);
 		if (rc < 0)
 			break;
 		cb_progress("%lld %s", (long long)*rows,
 		    pairs != NULL ? "pairs" : "texts");
 	}
 	cb_progress_end();
+	cb_ahead_close(a);
 	if (fflush(stdout) != 0 && rc == 0)
 		rc = cb_fail(CB_EIO, "stdout");
 	return rc;

@@ -4,7 +4,7 @@
 . "$(dirname "$0")/lib.sh"
 [ -x "$BUILD/cudasim/plain/faults" ] || skip_all 'no simulated device here' \
     '(it needs the headers of the CUDA toolkit, and no SAN=)'
-plan 62
+plan 63
 export ASAN_OPTIONS=detect_leaks=0
 
 # right BUILD SEED: everything that is right, in one order of threads.
@@ -38,11 +38,13 @@ caught plain argument 1 66 'argument 1 is .*, which is no memory of the device'
 caught plain copy 1 66 'where the copy goes ends 4 bytes behind its 256 bytes'
 
 # What only wrong numbers show: a kernel that reads too early, a second stream
-# that is first, pinned memory used again.
+# that is first.
 caught plain sum 2 3 ''
 caught plain fetch 1 3 ''
 caught plain stream 1 3 '' 2
-caught plain pinned 1 3 ''
+
+# Host memory that a copy waits to read.
+caught plain pinned 1 66 'was changed before it was copied'
 
 # Graphs: what captures do not allow, and nodes whose memory is gone.
 caught plain graph 1 66 'argument 0 is .*, which is no memory of the device'

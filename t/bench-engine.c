@@ -216,7 +216,9 @@ prepare(int P, int h, int w, int S)
 	for (i = 0; i < P; i++)
 		if (cb_array_init(&a[i], CB_U8, 3, dim) < 0)
 			abort();
+	e->expect(e, a, P);
 	TIME(t, e->prepare(e, x, a, P, S, mean, mean));
+	e->forget(e, a, P);
 	printf("prepare %dx%d to %d: %.3f ms a picture\n", w, h, S,
 	    1e3 * t / P);
 	for (i = 0; i < P; i++)

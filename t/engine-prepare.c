@@ -56,6 +56,7 @@ compare(struct cb_engine *e, const struct cb_safetensors *f)
 	}
 	x = e->alloc(e, n * (int64_t)e->elem_size);
 	ours = malloc(n * sizeof(*ours));
+	e->expect(e, image, 1);
 	e->prepare(e, x, image, 1, S, mean, std);
 	e->get_elem(e, ours, x, n);
 	d = e->sync(e) < 0 ? INFINITY : worst(ours, expect, rows, S);
@@ -64,6 +65,7 @@ compare(struct cb_engine *e, const struct cb_safetensors *f)
 	sum = fabs(sum - *(const double *)total->data) / (double)n;
 	ok(d < 1e-4 && sum < 1e-4, "%s: %s (%.1e, mean %.1e)", e->name,
 	    strrchr(cb_safetensors_name(f), '/') + 1, d, sum);
+	e->forget(e, image, 1);
 	free(ours);
 	e->release(e, x);
 }

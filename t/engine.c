@@ -591,9 +591,11 @@ prepare_case(struct run *r, const void *arg)
 			((uint8_t *)a[k].data)[i] = (uint8_t)cb_rng_u32(&rng,
 			    (uint32_t)(i + 1000 * k));
 	}
+	r->e->expect(r->e, a, 3);
 	r->e->prepare(r->e, x, a, 3, c->S, (float[]){ 123.675f, 116.28f,
 	    103.53f }, (float[]){ 1, 2, .5f });
 	out_elem(r, "x", x, n, 1);
+	r->e->forget(r->e, a, 3);
 	for (k = 0; k < 3; k++)
 		cb_array_clear(&a[k]);
 }
@@ -637,7 +639,9 @@ empty_case(struct run *r, const void *arg)
 	e->add(e, x, x, 0);
 	e->adamw(e, f, f, f, f, 0, &(struct cb_adamw){ .lr = 1 });
 	e->sumsq(e, &s, f, 0);
+	e->expect(e, NULL, 0);
 	e->prepare(e, x, NULL, 0, 8, f, f);
+	e->forget(e, NULL, 0);
 	out_f32(r, "untouched parameters", f, 64, 0);
 	out_f32(r, "untouched gradient", dw, 16, 0);
 	out_elem(r, "untouched activations", x, 64, 0);

@@ -122,12 +122,24 @@ struct cb_engine {
 	/* ---- pictures */
 
 	/*
+	 * Pictures that prepare() will be given: they may be on their way while
+	 * what was asked for before is computed.  They are borrowed until
+	 * forget(), which waits if somebody still reads them.  To expect them
+	 * again, or some of them, takes as many more forget(); to forget what
+	 * is not expected does nothing.  The array itself is free on return.
+	 */
+	void	(*expect)(struct cb_engine *e, const struct cb_array *pictures,
+		    int P);
+	void	(*forget)(struct cb_engine *e, const struct cb_array *pictures,
+		    int P);
+
+	/*
 	 * x [P,S,S,3] = (BGR of (resize and pad of picture) - mean) / std: the
 	 * longer side becomes S, bilinear with half-pixel centres and no
 	 * antialiasing, zero padding right and bottom before the normalisation
 	 * (reference README, preprocess/, to the letter).  mean, std: host, RGB
-	 * order.  pictures: host, u8 [h,w,3] RGB each; cb_resized() tells the
-	 * sides after resizing.
+	 * order.  pictures: host, u8 [h,w,3] RGB each, and expected, all by one
+	 * expect(); cb_resized() tells the sides after resizing.
 	 */
 	void	(*prepare)(struct cb_engine *e, struct cb_elem *x,
 		    const struct cb_array *pictures, int P, int S,

@@ -62,6 +62,9 @@ void	host_put_elem(struct cb_engine *e, struct cb_elem *to,
 	    const float *from, int64_t n);
 void	host_get_elem(struct cb_engine *e, float *to,
 	    const struct cb_elem *from, int64_t n);
+/* expect() and forget() */
+void	host_pictures(struct cb_engine *e, const struct cb_array *pictures,
+	    int P);
 void	host_zero(struct cb_engine *e, void *p, int64_t bytes);
 
 int	cb_ref_open(struct cb_engine **out);

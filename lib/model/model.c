@@ -145,6 +145,12 @@ cb_model_memory(struct cb_model *m, int64_t bytes)
 /* ---- running ------------------------------------------------------------------ */
 
 static int
+pictures_of(const struct cb_inputs *in)
+{
+	return in->B * in->K * in->F;
+}
+
+static int
 check_pictures(const struct cb_array *p, int n)
 {
 	int i;
@@ -170,7 +176,7 @@ model_forward(struct cb_model *m, const struct cb_inputs *in)
 {
 	struct cb_elem *grid, *pooled;
 
-	grid = cnn_forward(m, in->pictures, in->B * in->K * in->F);
+	grid = cnn_forward(m, in->pictures, pictures_of(in));
 	pooled = bert_forward(m, grid, in->F);
 	return m->head.kind->forward(m, pooled, in->K, in->N);
 }
@@ -248,7 +254,7 @@ run_score(struct cb_model *m, const struct cb_inputs *in, int32_t *counts,
 	m->training = m->again = false;
 	m->clip = 0;
 	arena_reset(&m->arena);
-	grid = cnn_forward(m, in->pictures, in->B * in->K * in->F);
+	grid = cnn_forward(m, in->pictures, pictures_of(in));
 	for (at = 0; at < in->N; at += n) {
 		n = n < in->N - at ? n : in->N - at;
 		part = some_texts(in, counts, at, n);
@@ -267,20 +273,22 @@ int
 cb_model_score(struct cb_model *m, const struct cb_inputs *in, float *scores,
     float *clip_scores)
 {
+	int P = pictures_of(in), rc;
 	int32_t *counts;
 	jmp_buf full;
-	int rc;
 
-	if (check_pictures(in->pictures, in->B * in->K * in->F) < 0 ||
+	if (check_pictures(in->pictures, P) < 0 ||
 	    bert_check(m, in) < 0 ||
 	    (in->mlm_labels != NULL && m->head.kind->check_tokens != NULL &&
 	    m->head.kind->check_tokens(m, in) < 0))
 		return -1;
 	if ((counts = malloc(in->B * sizeof(*counts))) == NULL)
 		return cb_fail(CB_ENOMEM, "batch");
+	m->e->expect(m->e, in->pictures, P);
 	m->arena.full = &full;
 	rc = setjmp(full) != 0 ? -1 :
 	    run_score(m, in, counts, scores, clip_scores);
+	m->e->forget(m->e, in->pictures, P);
 	free(counts);
 	return rc;
 }
@@ -410,9 +418,9 @@ videos_at_once(const struct cb_model *m, const struct cb_inputs *in)
 	return n < 1 ? 1 : n > in->B ? in->B : (int)n;
 }
 
-int
-cb_model_train(struct cb_model *m, const struct cb_inputs *in, uint64_t seed,
-    uint32_t step, float *loss)
+/* Forward and backward of a batch, in as many parts as memory wants. */
+static int
+train_parts(struct cb_model *m, const struct cb_inputs *in, float *loss)
 {
 	int at, b, rows, first = 0, n = videos_at_once(m, in);
 	size_t label = sizeof(float) *
@@ -420,15 +428,8 @@ cb_model_train(struct cb_model *m, const struct cb_inputs *in, uint64_t seed,
 	struct cb_inputs part = *in;
 	float partial;
 
-	if (check_pictures(in->pictures, in->B * in->K * in->F) < 0 ||
-	    check_labels(m, in) < 0 || clips_room(m, in) < 0)
-		return -1;
-	m->training = true;
-	m->seed = seed;
-	m->step = step;
-	m->part = 0;
-	m->tally = (struct cb_tally){ 0 };
 	*loss = 0;
+	m->part = 0;
 	for (at = 0; at < in->B; at += part.B, m->part++) {
 		part.B = in->B - at < n ? in->B - at : n;
 		for (b = 0, rows = 0; b < part.B; b++)
@@ -452,6 +453,25 @@ cb_model_train(struct cb_model *m, const struct cb_inputs *in, uint64_t seed,
 		*loss += partial;
 	}
 	return 0;
+}
+
+int
+cb_model_train(struct cb_model *m, const struct cb_inputs *in, uint64_t seed,
+    uint32_t step, float *loss)
+{
+	int P = pictures_of(in), rc;
+
+	if (check_pictures(in->pictures, P) < 0 || check_labels(m, in) < 0 ||
+	    clips_room(m, in) < 0)
+		return -1;
+	m->training = true;
+	m->seed = seed;
+	m->step = step;
+	m->tally = (struct cb_tally){ 0 };
+	m->e->expect(m->e, in->pictures, P);
+	rc = train_parts(m, in, loss);
+	m->e->forget(m->e, in->pictures, P);
+	return rc;
 }
 
 void
@@ -528,10 +548,12 @@ cb_model_calibrate(struct cb_model *m, const struct cb_array *pictures, int P)
 
 	if (check_pictures(pictures, P) < 0)
 		return -1;
+	m->e->expect(m->e, pictures, P);
 	m->arena.full = &full;
 	m->calibrating = true;
 	rc = setjmp(full) != 0 ? -1 : run_calibrate(m, pictures, P);
 	m->calibrating = false;
+	m->e->forget(m->e, pictures, P);
 	arena_clear(&m->arena);		/* far more than a step takes */
 	cb_model_pack(m, true);
 	return rc;

@@ -1,6 +1,7 @@
 /*
  * Batches read ahead: a thread takes them off the stream while the engine
- * computes, so that data is waited for only when the pipeline is slower.  A
+ * computes, so that data is waited for only when the pipeline is slower, and the
+ * pictures of the next are on their way to where it computes.  A
  * semaphore counts what there is to take, since a handler of signals may raise
  * it, but may not touch a condition.
  */
@@ -19,6 +20,8 @@
 struct cb_ahead {
 	struct cb_feed *feed;
 	int	 fd;
+	struct cb_engine *e;
+	const struct cb_batch *expected;	/* of the queue; NULL: none */
 	pthread_t thread;
 	pthread_mutex_t lock;
 	pthread_cond_t changed;		/* there is room, or quit */
@@ -64,7 +67,8 @@ reader(void *arg)
 }
 
 int
-cb_ahead_open(struct cb_ahead **out, struct cb_feed *feed, int fd)
+cb_ahead_open(struct cb_ahead **out, struct cb_feed *feed, int fd,
+    struct cb_engine *e)
 {
 	struct cb_ahead *a;
 
@@ -72,6 +76,7 @@ cb_ahead_open(struct cb_ahead **out, struct cb_feed *feed, int fd)
 		return cb_fail(CB_ENOMEM, "reading ahead");
 	a->feed = feed;
 	a->fd = fd;
+	a->e = e;
 	sem_init(&a->ready, 0, 0);
 	pthread_mutex_init(&a->lock, NULL);
 	pthread_cond_init(&a->changed, NULL);
@@ -93,6 +98,7 @@ cb_ahead_next(struct cb_ahead *a, struct cb_batch **out)
 	pthread_mutex_lock(&a->lock);
 	if (a->n > 0) {
 		*out = a->queue[0];
+		a->expected = NULL;
 		for (i = 1; i < a->n; i++)
 			a->queue[i - 1] = a->queue[i];
 		a->n--;
@@ -108,6 +114,32 @@ cb_ahead_next(struct cb_ahead *a, struct cb_batch **out)
 	}
 	pthread_mutex_unlock(&a->lock);
 	return rc;
+}
+
+static int
+pictures_of(const struct cb_batch *b)
+{
+	return b->B * b->K * b->T;
+}
+
+void
+cb_ahead_expect(struct cb_ahead *a)
+{
+	const struct cb_batch *b = NULL;
+
+	pthread_mutex_lock(&a->lock);
+	if (a->n > 0 && a->queue[0] != a->expected)
+		b = a->expected = a->queue[0];
+	pthread_mutex_unlock(&a->lock);
+	if (b != NULL)
+		a->e->expect(a->e, b->pictures, pictures_of(b));
+}
+
+void
+cb_ahead_done(struct cb_ahead *a, struct cb_batch *b)
+{
+	a->e->forget(a->e, b->pictures, pictures_of(b));
+	cb_batch_free(b);
 }
 
 void
@@ -155,7 +187,7 @@ cb_ahead_close(struct cb_ahead *a)
 	pthread_mutex_unlock(&a->lock);
 	pthread_join(a->thread, NULL);
 	for (i = 0; i < a->n; i++)
-		cb_batch_free(a->queue[i]);
+		cb_ahead_done(a, a->queue[i]);
 	pthread_mutex_destroy(&a->lock);
 	pthread_cond_destroy(&a->changed);
 	sem_destroy(&a->ready);

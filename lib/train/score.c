@@ -159,6 +159,12 @@ cb_scorer_settings(const struct cb_scorer *s)
 	return &s->settings;
 }
 
+struct cb_engine *
+cb_scorer_engine(struct cb_scorer *s)
+{
+	return cb_model_engine(s->m);
+}
+
 bool
 cb_scorer_masks(const struct cb_scorer *s)
 {

@@ -321,10 +321,16 @@ void	cb_cells_sample(int32_t *cells, int n, int V, uint64_t seed,
 struct cb_ahead;
 
 /* Starts a thread that reads the feed, borrowed, which is its own until
- * close.  fd: what the feed reads. */
-int	cb_ahead_open(struct cb_ahead **out, struct cb_feed *feed, int fd);
+ * close.  fd: what the feed reads.  e: who will compute, borrowed. */
+int	cb_ahead_open(struct cb_ahead **out, struct cb_feed *feed, int fd,
+	    struct cb_engine *e);
 /* As cb_feed_next(). */
 int	cb_ahead_next(struct cb_ahead *a, struct cb_batch **out);
+/* Lets the engine expect the pictures of the next batch, if that is there: so
+ * they travel while it computes the last. */
+void	cb_ahead_expect(struct cb_ahead *a);
+/* Frees a batch of cb_ahead_next() that may have been expected. */
+void	cb_ahead_done(struct cb_ahead *a, struct cb_batch *b);
 /* For a handler of signals: cb_ahead_next() fails where it would wait. */
 void	cb_ahead_wake(struct cb_ahead *a);
 /* A feed that has not come to its end is cut off: fd reads as empty from then
@@ -385,6 +391,7 @@ void	cb_scorer_close(struct cb_scorer *s);
 
 const struct cb_settings *cb_scorer_settings(const struct cb_scorer *s);
 const struct cb_vocab *cb_scorer_vocab(const struct cb_scorer *s);
+struct cb_engine *cb_scorer_engine(struct cb_scorer *s);
 /* Was it pretrained, so that words of captions are to be masked? */
 bool	cb_scorer_masks(const struct cb_scorer *s);
 

@@ -196,8 +196,9 @@ loop(struct trainer *t)
 	while (t->point.step < t->total && stop_signal == 0 &&
 	    (rc = next_batch(t, &b)) > 0) {
 		began = cb_now();
+		cb_ahead_expect(t->ahead);
 		rc = learn_batch(t, b);
-		cb_batch_free(b);
+		cb_ahead_done(t->ahead, b);
 		if (rc < 0)
 			return -1;
 		if (t->micro < accumulate)
@@ -256,7 +257,7 @@ start(struct trainer *t)
 	    open_model(t) < 0 || cb_mkdirs(o->run) < 0 ||
 	    cb_segments_init(&t->segs, t->params, t->nparams, t->s) < 0 ||
 	    (rc = keep_restore(t)) < 0 ||
-	    cb_ahead_open(&t->ahead, t->feed, o->input) < 0)
+	    cb_ahead_open(&t->ahead, t->feed, o->input, t->e) < 0)
 		return -1;
 	to_wake = t->ahead;
 	if (stop_signal != 0)		/* it came too early to wake */

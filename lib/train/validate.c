@@ -117,26 +117,32 @@ score_batch(struct cb_scorer *s, struct cb_measure *m,
 }
 
 static int
-score_all(struct cb_scorer *s, struct cb_measure *m, struct cb_feed *feed)
+score_all(struct cb_scorer *s, struct cb_measure *m, struct cb_feed *feed,
+    int fd)
 {
+	struct cb_ahead *a;
 	struct cb_batch *b;
 	int64_t rows = 0;
 	int rc;
 
-	while ((rc = cb_feed_next(feed, &b)) > 0) {
+	if (cb_ahead_open(&a, feed, fd, cb_scorer_engine(s)) < 0)
+		return -1;
+	while ((rc = cb_ahead_next(a, &b)) > 0) {
+		cb_ahead_expect(a);
 		rc = score_batch(s, m, b);
 		rows += b->N;
-		cb_batch_free(b);
+		cb_ahead_done(a, b);
 		if (rc < 0)
-			return -1;
+			break;
 		cb_progress("validation: %lld texts", (long long)rows);
 	}
+	cb_ahead_close(a);
 	return rc;
 }
 
 static int
 measure(json_t **metrics, struct cb_figure *f, struct cb_scorer *s,
-    struct cb_feed *feed)
+    struct cb_feed *feed, int fd)
 {
 	const msgpack_object *header = &cb_feed_header(feed)->root, *v;
 	struct cb_measure *m = NULL;
@@ -149,7 +155,7 @@ measure(json_t **metrics, struct cb_figure *f, struct cb_scorer *s,
 	if ((v = cb_map_get(header, "answers")) != NULL)
 		answers = cb_obj_json(v);
 	if (cb_measure_new(&m, task, answers) == 0 &&
-	    score_all(s, m, feed) == 0)
+	    score_all(s, m, feed, fd) == 0)
 		rc = cb_measure_end(metrics, f, m);
 	cb_measure_free(m);
 	json_decref(answers);
@@ -174,7 +180,7 @@ validate_run(json_t **metrics, struct cb_figure *f, int64_t *skipped,
 	if (start(&pid, &fd, command) < 0)
 		return -1;
 	if ((rc = cb_feed_open(&feed, fd, "validation", &o)) == 0) {
-		rc = measure(metrics, f, s, feed);
+		rc = measure(metrics, f, s, feed, fd);
 		*skipped = cb_feed_skipped(feed);
 	}
 	cb_feed_close(feed);

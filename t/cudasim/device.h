@@ -25,7 +25,9 @@
  *			function was called, and (captured) operations
  *	CBSIM_LOG=file	a line for every kernel and every operation of a library
  *			when it runs: "kernel", its launch and its name; or the
- *			call, its sizes, operations and bytes
+ *			call, its sizes, operations and bytes.  Besides, what the
+ *			host asks for, when it does: "asks" a copy or a graph,
+ *			and "waits" for a stream
  *	CBSIM_DRY=1	calls of libraries compute nothing, and memory, of which
  *			there is 80 GB, is zero to begin with: for what a program
  *			asks for at sizes that nobody could wait for.  Copies are

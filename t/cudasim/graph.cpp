@@ -135,6 +135,7 @@ cudaGraphLaunch(cudaGraphExec_t exec, cudaStream_t s)
 		return last_error(cudaErrorLaunchFailure);
 	if (capture_of(s)->on)
 		fault("a graph within a graph is not simulated");
+	log_line("asks graph");
 	for (const Node &n : exec->nodes)
 		enqueue(s, n.name, n.work);
 	return cudaSuccess;

@@ -316,6 +316,7 @@ cudaStreamSynchronize(cudaStream_t s)
 		capture_of(s)->broken = true;
 		return last_error(cudaErrorStreamCaptureUnsupported);
 	}
+	log_line("waits");
 	return drain(s);
 }
 

@@ -35,9 +35,11 @@ run_prepare(struct verdict *v, struct ref_case *r, struct cb_engine *e)
 		    abs(w - ((int32_t *)size->data)[1]), 0.5, "resized");
 	x = need(e->alloc(e, (int64_t)S * S * 3 * (int64_t)e->elem_size));
 	host = need(malloc(sizeof(*host) * S * S * 3));
+	e->expect(e, image, 1);
 	e->prepare(e, x, image, 1, S, mean, std);
 	e->get_elem(e, host, x, (int64_t)S * S * 3);
 	e->sync(e);
+	e->forget(e, image, 1);
 	e->release(e, x);
 	for (i = 0; i < S * S * 3; i++)
 		sum += host[i];

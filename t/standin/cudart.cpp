@@ -183,6 +183,27 @@ cudaFreeHost(void *p)
 	return cudaSuccess;
 }
 
+static const char *
+direction(const void *to, const void *from)
+{
+	return on_host(to) ? "copy-to-host" : on_host(from) ?
+	    "copy-to-device" : "copy";
+}
+
+/* FNV-1a, of words */
+static uint64_t
+sum_of(const void *p, size_t n)
+{
+	uint64_t sum = 14695981039346656037u, word = 0;
+
+	for (size_t i = 0; i < n; i += sizeof(word)) {
+		memcpy(&word, (const char *)p + i, n - i < sizeof(word) ?
+		    n - i : sizeof(word));
+		sum = (sum ^ word) * 1099511628211u;
+	}
+	return sum;
+}
+
 static void
 copy(void *to, const void *from, size_t n)
 {
@@ -190,15 +211,15 @@ copy(void *to, const void *from, size_t n)
 		range_read(from, n, "what is copied");
 	if (area_of(to) != NULL)
 		range_write(to, n, "where the copy goes");
-	log_line("%s bytes %zu", on_host(to) ? "copy-to-host" : on_host(from) ?
-	    "copy-to-device" : "copy", n);
+	log_line("%s bytes %zu", direction(to, from), n);
 	if (!dry() || on_host(to) || on_host(from))
 		memcpy(to, from, n);
 }
 
 /*
  * Memory of the host that is not pinned is staged before the call returns, or
- * waited for: "API synchronization behavior" of the reference.
+ * waited for: "API synchronization behavior" of the reference.  That which is
+ * must stay as it is until the copy has been made.
  */
 cudaError_t
 cudaMemcpyAsync(void *to, const void *from, size_t n, enum cudaMemcpyKind kind,
@@ -215,7 +236,11 @@ cudaMemcpyAsync(void *to, const void *from, size_t n, enum cudaMemcpyKind kind,
 	    cudaMemcpyHostToDevice || kind == cudaMemcpyHostToHost)))
 		fault("the direction %d does not fit %p from %p", (int)kind, to,
 		    from);
-	if (capture_of(s)->on && (area_of(from) == NULL || area_of(to) == NULL))
+	bool captured = capture_of(s)->on;
+
+	if (!captured)
+		log_line("asks %s bytes %zu", direction(to, from), n);
+	if (captured && (area_of(from) == NULL || area_of(to) == NULL))
 		fault("captured, but %p is host memory that is not pinned",
 		    area_of(from) == NULL ? from : to);
 	if (n > 0 && area_of(from) == NULL) {
@@ -223,6 +248,16 @@ cudaMemcpyAsync(void *to, const void *from, size_t n, enum cudaMemcpyKind kind,
 		    n);
 		return enqueue(s, "cudaMemcpyAsync", [=] {
 		    copy(to, kept->data(), n); });
+	}
+	if (!captured && on_host(from) && !on_host(to)) {
+		uint64_t sum = sum_of(from, n);
+
+		return enqueue(s, "cudaMemcpyAsync to the device", [=] {
+			if (sum_of(from, n) != sum)
+				fault("%p was changed before it was copied",
+				    from);
+			copy(to, from, n);
+		});
 	}
 	/* Of a node of a graph the direction cannot be changed. */
 	cudaError_t e = enqueue(s, on_host(to) ? "cudaMemcpyAsync to the host" :

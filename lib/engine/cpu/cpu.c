@@ -218,6 +218,7 @@ static const struct cb_engine table = {
 	.free = cpu_free, .alloc = cpu_alloc, .release = cpu_release,
 	.put = host_put, .get = host_put, .put_elem = host_put_elem,
 	.get_elem = host_get_elem, .zero = host_zero, .sync = cpu_sync,
+	.expect = host_pictures, .forget = host_pictures,
 	.prepare = cpu_prepare,
 	.conv_new = cpu_conv_new, .conv_free = cpu_conv_free,
 	.conv_pack = cpu_conv_pack, .conv_fwd = cpu_conv_fwd,
