@@ -734,6 +734,8 @@ static const struct {
 	CASE(linear, struct linear_case, { 7, 31, 33, CB_ACT_ELU, 0, 0 }),
 	CASE(linear, struct linear_case, { 131, 257, 200, CB_ACT_GELU, 0, 1 }),
 	CASE(linear, struct linear_case, { 397, 64, 600, CB_ACT_NONE, 1, 0 }),
+	CASE(linear, struct linear_case, { 3, 4100, 20, CB_ACT_GELU, 1, 1 }),
+	CASE(linear, struct linear_case, { 15, 48, 8200, CB_ACT_NONE, 0, 1 }),
 	CASE(act, int[], { CB_ACT_NONE, 31 }),
 	CASE(act, int[], { CB_ACT_RELU, 33 }),
 	CASE(act, int[], { CB_ACT_GELU, 70001 }),

@@ -264,7 +264,12 @@ struct cb_engine {
 		    const struct cb_elem *x, const float *mean,
 		    const float *rstd, const float *gain, int T, int D);
 
-	/* A plan keeps the packed weights w [O,I] and bias [O]. */
+	/*
+	 * linear_pack() takes w [O,I] and bias [O] (NULL: 0) for what follows.
+	 * Both are borrowed until the next pack or the end of the plan: an
+	 * engine may read them where they are, or packed as they were.
+	 * backward: also pack for linear_bwd().
+	 */
 	int	(*linear_new)(struct cb_engine *e, struct cb_linear_plan **out,
 		    int I, int O);
 	void	(*linear_free)(struct cb_engine *e, struct cb_linear_plan *l);

@@ -53,6 +53,8 @@ cpu_own(struct cpu *c, int64_t bytes)
 
 	if (bytes <= c->own_bytes)
 		return 0;
+	if (bytes > HUGE_PAGE / 4 && bytes < HUGE_PAGE)
+		bytes = HUGE_PAGE;
 	c->own_bytes = 0;
 	for (i = 0; i < c->threads; i++) {
 		free(c->own[i]);

@@ -1,6 +1,7 @@
 /*
- * The CPU engine: oneDNN for convolutions and matrix products, loops that the
- * compiler vectorises for the rest, and the threads of lib/base.
+ * The CPU engine: products of matrices of its own (gemm.c), oneDNN for the
+ * convolutions that these do not suit, loops that the compiler vectorises for
+ * the rest, and the threads of lib/base.
  *
  * Results do not depend on the number of threads.  An operation is cut into
  * tasks by its shape alone; oneDNN is only called inside a task, with one

@@ -20,7 +20,7 @@ struct block {
 	float	*y;
 	const float *a, *b, *next;
 	const float *bias, *res;
-	int64_t	 ldy, lda, ldb;
+	int64_t	 ldy, lda, ldb, step;
 	int	 K;
 	bool	 add, relu;
 };
@@ -31,7 +31,7 @@ kernel(const int R, const int W, const struct block *p, int64_t ar, int64_t ak,
     int64_t bk)
 {
 	const float *a = p->a, *b = p->b, *next = p->next, *y = p->y;
-	int64_t ldy = p->ldy;
+	int64_t ldy = p->ldy, step = p->step;
 	float *to;
 	v16 acc[ROWS][WIDE], v[WIDE];
 	int r, w, k, K = p->K;
@@ -49,7 +49,7 @@ kernel(const int R, const int W, const struct block *p, int64_t ar, int64_t ak,
 	for (k = 0; k < K; k++) {
 		for (w = 0; w < W; w++)
 			v[w] = load(b + k * bk + 16 * w);
-		__builtin_prefetch(next + k * 16, 0, 2);
+		__builtin_prefetch(next + k * step, 0, 2);
 #pragma GCC unroll 14
 		for (r = 0; r < R; r++)
 			for (w = 0; w < W; w++)
@@ -123,13 +123,12 @@ static kernel_fn *const columns_kernel[WIDE + 1][ROWS + 1] = {
 };
 
 void
-gemm_rows(const struct gemm *g, int lo, int hi)
+gemm_rows(struct gemm *g, int lo, int hi)
 {
 	int groups = (g->T + ROWS - 1) / ROWS, p, i, n, w;
 	int64_t r, end, size = (int64_t)g->K * PANEL;
 	struct block b = { .lda = g->lda, .ldy = g->ldy, .K = g->K,
 	    .add = g->add, .relu = g->relu };
-	const float *ahead = g->ahead;
 
 	for (p = lo; p < hi; p++) {
 		n = p * PANEL;
@@ -145,9 +144,11 @@ gemm_rows(const struct gemm *g, int lo, int hi)
 			    NULL;
 			b.next = b.b + (i < WIDE && p + 1 < hi ?
 			    size + i * g->K * 16 : 0);
-			if (ahead < g->ahead_end) {
-				b.next = ahead;
-				ahead += g->K * 16;
+			b.step = 16;
+			if (g->ahead < g->ahead_end) {
+				b.next = g->ahead;
+				b.step = g->ahead_step > 0 ? g->ahead_step : 16;
+				g->ahead += g->ahead_step > 0 ? 16 : g->K * 16;
 			}
 			rows_kernel[w][end - r](&b);
 		}
@@ -160,7 +161,7 @@ gemm_columns(float *y, int64_t ldy, const float *a, int64_t lda, int M,
 {
 	int groups = (M + ROWS - 1) / ROWS, i;
 	struct block k = { .y = y, .ldy = ldy, .lda = lda, .ldb = ldb, .K = K,
-	    .b = b, .next = b, .add = add };
+	    .b = b, .next = b, .step = 16, .add = add };
 	int64_t m, end;
 
 	for (i = 0; i < groups; i++) {

@@ -46,11 +46,14 @@ struct gemm {
 	int64_t	 lda, ldy;
 	int	 T, K, N;
 	bool	 add, relu;
-	const float *ahead, *ahead_end;	/* what will be read next */
+	/* What will be read next: lines one after another or, where a step is
+	 * given, K of them so far apart, then those behind each. */
+	const float *ahead, *ahead_end;
+	int64_t	 ahead_step;
 };
 
-/* The columns of panels [lo, hi). */
-void	gemm_rows(const struct gemm *g, int lo, int hi);
+/* The columns of panels [lo, hi); `ahead` moves on. */
+void	gemm_rows(struct gemm *g, int lo, int hi);
 
 /* y [M,N] = a' b [+ y] for a [K,M] and b [K,N] with rows lda and ldb apart; N
  * is 16 or PANEL. */

@@ -1,24 +1,31 @@
 /*
  * Linear maps.  (Twin: ref/linear.c, with the formulas.)
  *
- * A plan keeps w and its transpose, so that forward and dx are both a product
- * of two row-major matrices, which dnnl_sgemm() runs at 52 to 57 of 57 GMAC/s
- * a core for T from 32 up; inner products with packed weights gave 50 to 58
- * and cost a primitive for each number of rows.  Tasks are blocks of the
- * result.
+ * All three passes are products of rows or columns that are read as they lie
+ * and of panels that are packed where they are met, into memory of the thread:
+ *
+ *	y = x w'	rows of x, and panels of w transposed
+ *	dx = dz w	rows of dz, and panels of w
+ *	dw = dz' x	columns of dz, and panels of x
+ *
+ * So weights are kept nowhere but where the caller has them, and new ones cost
+ * nothing.  An element of a result is one sum, or a few where the common
+ * dimension is long, cut by that alone.
  */
 #include <stdlib.h>
 
-#include "cpu.h"
+#include "gemm.h"
 
-#define BLOCK_ROWS 128
-#define BLOCK_COLUMNS 512
-#define SMALL 65536		/* multiplications for one task */
+#define CACHED (1 << 20)	/* bytes of panels that stay in the cache */
+#define DEPTH 4096		/* of sums in one go */
+#define DW_DEPTH 256
+#define TASKS 4			/* for each thread ... */
+#define SHARE 224		/* ... of so many rows, if columns do */
+#define WORTH 65536		/* multiplications for one task */
 
 struct cb_linear_plan {
 	int	 I, O;
-	float	*w, *wt, *bias;		/* [O,I], [I,O], [O] */
-	bool	 backward;		/* w is kept */
+	const float *w, *bias;		/* [O,I], [O] or NULL: borrowed */
 };
 
 int
@@ -26,16 +33,11 @@ cpu_linear_new(struct cb_engine *e, struct cb_linear_plan **out, int I, int O)
 {
 	struct cb_linear_plan *l;
 
+	(void)e;
 	if ((l = calloc(1, sizeof(*l))) == NULL)
 		return cb_fail(CB_ENOMEM, "linear map");
 	l->I = I;
 	l->O = O;
-	l->wt = cpu_large((int64_t)I * O * (int64_t)sizeof(float));
-	l->bias = cb_alloc((int64_t)O * (int64_t)sizeof(float));
-	if (l->wt == NULL || l->bias == NULL) {
-		cpu_linear_free(e, l);
-		return cb_fail(CB_ENOMEM, "linear map");
-	}
 	*out = l;
 	return 0;
 }
@@ -44,70 +46,35 @@ void
 cpu_linear_free(struct cb_engine *e, struct cb_linear_plan *l)
 {
 	(void)e;
-	if (l == NULL)
-		return;
-	free(l->w);
-	free(l->wt);
-	free(l->bias);
 	free(l);
-}
-
-struct pack {
-	struct cb_linear_plan *l;
-	const float *w;
-	int	 tasks;
-};
-
-/* Columns of wt are rows of w: sixteen of them at a time, a cache line. */
-static void
-pack_task(void *arg, int task, int thread)
-{
-	const struct pack *p = arg;
-	struct cb_linear_plan *l = p->l;
-	int units = (l->O + 15) / 16, u, o, i, hi;
-
-	(void)thread;
-	for (u = (int)part(units, p->tasks, task);
-	    u < (int)part(units, p->tasks, task + 1); u++) {
-		hi = u * 16 + 16 < l->O ? u * 16 + 16 : l->O;
-		for (i = 0; i < l->I; i++)
-			for (o = u * 16; o < hi; o++)
-				l->wt[(int64_t)i * l->O + o] =
-				    p->w[(int64_t)o * l->I + i];
-		if (l->backward)
-			memcpy(l->w + (int64_t)u * 16 * l->I, p->w +
-			    (int64_t)u * 16 * l->I, sizeof(float) * l->I *
-			    (hi - u * 16));
-	}
 }
 
 void
 cpu_linear_pack(struct cb_engine *e, struct cb_linear_plan *l,
     const float *w, const float *bias, bool backward)
 {
-	struct pack p = { l, w, tasks_for((l->O + 15) / 16, 16 * l->I) };
-	int o;
-
-	if (backward && l->w == NULL &&
-	    (l->w = cpu_large((int64_t)l->I * l->O * (int64_t)sizeof(float))) ==
-	    NULL) {
-		cpu_fail(cpu_of(e), CB_ENOMEM, "weights of a linear map");
-		return;
-	}
-	l->backward = backward;
-	for (o = 0; o < l->O; o++)
-		l->bias[o] = bias != NULL ? bias[o] : 0;
-	cpu_run(cpu_of(e), pack_task, &p, p.tasks);
+	(void)e;
+	(void)backward;
+	l->w = w;
+	l->bias = bias;
 }
 
-/* A result [T,N] = a [T,K] b [K,N] cut into blocks. */
+/*
+ * A product [M,N] of depth K; b is [K,N], or [N,K] where it is to be turned.
+ * Panels are shared out in ranges, and of a range go so many at a time as a
+ * cache holds; rows are cut into splits, where that leaves enough in each.  A
+ * thread packs what it does not hold yet.
+ */
 struct job {
 	struct cpu *u;
 	const float *a, *b, *bias;
 	float	*y, *z;
 	enum cb_act act;
-	bool	 add;
-	int	 T, K, N, rows, columns;
+	bool	 turned, add;
+	int	 M, K, N, ranges, splits;
+	int	 group;		/* panels at a time */
+	int	 chunks;	/* of the depth */
+	int	*holds;		/* [threads]: what each has packed */
 };
 
 static int
@@ -116,27 +83,141 @@ at_least(int n)
 	return n < 1 ? 1 : n;
 }
 
-/* Blocks: rows x columns of them, a multiple of 16 wide. */
 static int
-cut(struct job *j)
+ceiling(int n, int d)
 {
-	int units = at_least(j->N / 64), want;
-
-	j->rows = (j->T + BLOCK_ROWS - 1) / BLOCK_ROWS;
-	j->columns = (j->N + BLOCK_COLUMNS - 1) / BLOCK_COLUMNS;
-	want = (8 + j->rows - 1) / j->rows;
-	if (j->columns < want)
-		j->columns = want < units ? want : units;
-	if ((int64_t)j->T * j->K * j->N < SMALL)
-		j->rows = j->columns = 1;
-	return j->rows * j->columns;
+	return (n + d - 1) / d;
 }
 
-static int
-column(int N, int parts, int i)
+/* extra: columns of a that a task packs besides. */
+static void
+run(struct job *j, cb_pool_fn *fn, int deepest, int extra)
 {
-	return i == parts ? N : (int)part(N / 16, parts, i) * 16;
+	int n = panels(j->N), want = TASKS * j->u->threads, most, i;
+	int holds[j->u->threads], depth;
+	int64_t worth = (int64_t)j->M * j->K * j->N / WORTH;
+
+	want = worth < want ? at_least((int)worth) : want;
+	j->chunks = ceiling(j->K, deepest);
+	depth = ceiling(j->K, j->chunks);
+	most = at_least(CACHED / (int)sizeof(float) / (depth * PANEL));
+	j->splits = j->M < want * SHARE ? at_least(j->M / SHARE) : want;
+	j->ranges = ceiling(want, j->splits);
+	if (j->ranges < ceiling(n, most))
+		j->ranges = ceiling(n, most);
+	j->ranges = j->ranges < n ? j->ranges : n;
+	j->group = ceiling(n, j->ranges);
+	j->group = j->group < most ? j->group : most;
+	for (i = 0; i < j->u->threads; i++)
+		holds[i] = -1;
+	j->holds = holds;
+	if (cpu_own(j->u, (int64_t)depth * (j->group * PANEL + extra) *
+	    (int64_t)sizeof(float)) == 0)
+		cpu_run(j->u, fn, j, j->ranges * j->splits);
 }
+
+/* Is it to be packed?  Then it counts as packed. */
+static bool
+lacks(const struct job *j, int thread, int what)
+{
+	bool lack = j->holds[thread] != what;
+
+	j->holds[thread] = what;
+	return lack;
+}
+
+#ifdef __AVX512F__
+
+/* Exchanges what of r, 16 rows, has bit s in one index only. */
+static inline __attribute__((always_inline)) void
+exchange(v16 *r, const int s)
+{
+	const v16i lane = { 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14,
+	    15 };
+	const v16i low = lane + (((lane & s) != 0) & (16 - s));
+	v16 a;
+	int i;
+
+#pragma GCC unroll 16
+	for (i = 0; i < 16; i++) {
+		if ((i & s) != 0)
+			continue;
+		a = r[i];
+		r[i] = __builtin_shuffle(a, r[i + s], low);
+		r[i + s] = __builtin_shuffle(a, r[i + s], low + s);
+	}
+}
+
+#endif
+
+/* to = from', 16 x 16 */
+static void
+turn(float *to, int64_t ldt, const float *from, int64_t ldf)
+{
+	int i;
+#ifdef __AVX512F__
+	v16 r[16];
+
+#pragma GCC unroll 16
+	for (i = 0; i < 16; i++)
+		r[i] = load(from + i * ldf);
+	exchange(r, 8);
+	exchange(r, 4);
+	exchange(r, 2);
+	exchange(r, 1);
+#pragma GCC unroll 16
+	for (i = 0; i < 16; i++)
+		store(to + i * ldt, r[i]);
+#else
+	int k;
+
+	for (k = 0; k < 16; k++)
+		for (i = 0; i < 16; i++)
+			to[k * ldt + i] = from[i * ldf + k];
+#endif
+}
+
+/* The same for some of them; what lacks of 16 columns in `to` is zero. */
+static void
+turn_some(float *to, int64_t ldt, const float *from, int64_t ldf, int n, int m)
+{
+	int i, k;
+
+	for (k = 0; k < n; k++)
+		for (i = 0; i < 16; i++)
+			to[k * ldt + i] = i < m ? from[i * ldf + k] : 0;
+}
+
+/* Columns [n, n + PANEL) of b [K,N]: a panel, zeros behind N. */
+static void
+copy_panel(float *to, const float *b, int64_t ldb, int K, int n, int N)
+{
+	int w = N - n < PANEL ? N - n : PANEL, wide = (w + 15) / 16 * 16, k, i;
+
+	for (k = 0, b += n; k < K; k++, b += ldb, to += wide) {
+		if (w == PANEL) {
+			for (i = 0; i < PANEL; i += 16)
+				store(to + i, load(b + i));
+			continue;
+		}
+		for (i = 0; i < wide; i++)
+			to[i] = i < w ? b[i] : 0;
+	}
+}
+
+/* M columns of a [K,.], at most 16: rows of 16, the rest of each whatever. */
+static void
+copy_columns(float *to, const float *a, int64_t lda, int K, int M)
+{
+	int k, i;
+
+	for (k = 0; k + 1 < K; k++, a += lda, to += 16)
+		store(to, load(a));
+	for (i = 0; i < M; i++)		/* behind may be nothing */
+		to[i] = a[i];
+}
+
+/* ---- forward */
 
 static void
 act_row(float *y, const float *z, int n, enum cb_act act)
@@ -168,27 +249,126 @@ act_row(float *y, const float *z, int n, enum cb_act act)
 	}
 }
 
+/* y [rows,n] = [y +] tile, PANEL apart. */
 static void
-gemm_task(void *arg, int task, int thread)
+put_some(float *y, int64_t ldy, const float *tile, int rows, int n, bool add)
 {
-	struct job *j = arg;
-	int r = task / j->columns, c = task % j->columns, t, k;
-	int64_t lo = part(j->T, j->rows, r);
-	int64_t n = part(j->T, j->rows, r + 1) - lo;
-	int o = column(j->N, j->columns, c);
-	int m = column(j->N, j->columns, c + 1) - o;
-	float *z = (j->z != NULL ? j->z : j->y) + lo * j->N + o, *row;
-	dnnl_status_t s = dnnl_sgemm('N', 'N', n, m, j->K, 1, j->a + lo * j->K,
-	    j->K, j->b + o, j->N, j->add, z, j->N);
+	int r, i;
 
-	(void)thread;
-	if (s != dnnl_success)
-		atomic_store(&j->u->status, s);
-	for (t = 0; t < n && j->bias != NULL; t++) {
-		row = z + (int64_t)t * j->N;
-		for (k = 0; k < m; k++)
-			row[k] += j->bias[o + k];
-		act_row(j->y + (lo + t) * j->N + o, row, m, j->act);
+	for (r = 0; r < rows; r++)
+		for (i = 0; i < n; i++)
+			y[r * ldy + i] = tile[r * PANEL + i] +
+			    (add ? y[r * ldy + i] : 0);
+}
+
+/* K columns of the rows [n, n + PANEL) of b [N,.], transposed: the same. */
+static void
+turn_panel(float *to, const float *b, int64_t ldb, int K, int n, int N)
+{
+	int w = N - n < PANEL ? N - n : PANEL, wide = (w + 15) / 16 * 16, v, k;
+
+	b += n * ldb;
+	for (v = 0; v < wide; v += 16, b += 16 * ldb) {
+		k = 0;
+		if (v + 16 <= w)
+			for (; k + 16 <= K; k += 16)
+				turn(to + k * wide + v, wide, b + k, ldb);
+		turn_some(to + k * wide + v, wide, b + k, ldb, K - k, w - v);
+	}
+}
+
+/* Panels [p, end), depth [k, k + K). */
+static void
+pack(const struct job *j, float *to, int p, int end, int k, int K)
+{
+	for (; p < end; p++, to += (int64_t)K * PANEL)
+		if (j->turned)
+			turn_panel(to, j->b + k, j->K, K, p * PANEL, j->N);
+		else
+			copy_panel(to, j->b + (int64_t)k * j->N, j->N, K,
+			    p * PANEL, j->N);
+}
+
+/* Rows [r, r + T) by the panels [p, end) that are packed. */
+static void
+rows(const struct job *j, struct gemm *g, int r, int p, int end, bool last)
+{
+	int n = p * PANEL, N = (end * PANEL < j->N ? end * PANEL : j->N) - n, i;
+	int whole = N % 16 == 0 ? N : N / PANEL * PANEL;
+	int64_t to = (int64_t)r * j->N + n;
+	float tile[ROWS * PANEL], bias[PANEL], *y = j->y + to;
+
+	if (j->z != NULL)
+		y = j->z + to;
+	g->y = y;
+	g->ldy = j->N;
+	g->N = whole;
+	g->bias = j->bias != NULL && !g->add ? j->bias + n : NULL;
+	gemm_rows(g, 0, panels(whole));
+	if (whole < N) {
+		struct gemm t = *g;
+
+		for (i = 0; i < PANEL; i++)
+			bias[i] = g->bias != NULL && whole + i < N ?
+			    g->bias[whole + i] : 0;
+		t.b += (int64_t)whole * g->K;
+		t.y = tile;
+		t.ldy = PANEL;
+		t.N = (N - whole + 15) / 16 * 16;
+		t.bias = bias;
+		t.add = false;
+		gemm_rows(&t, 0, 1);
+		put_some(y + whole, j->N, tile, g->T, N - whole, g->add);
+	}
+	if (last && (j->z != NULL || j->act != CB_ACT_NONE))
+		for (i = 0; i < g->T; i++)
+			act_row(j->y + to + (int64_t)i * j->N, y +
+			    (int64_t)i * j->N, N, j->act);
+}
+
+/* Asks for what will be packed after the panels before p. */
+static void
+look_ahead(const struct job *j, struct gemm *g, int p)
+{
+	int n = p * PANEL, end = n + j->group * PANEL;
+
+	g->ahead = g->ahead_end = NULL;
+	if (j->splits > 1 || j->chunks > 1 || n >= j->N)
+		return;
+	end = end < j->N ? end : j->N;
+	g->ahead = j->b + (j->turned ? (int64_t)n * j->K : n);
+	g->ahead_end = j->b + (j->turned ? (int64_t)end * j->K : end);
+	g->ahead_step = j->turned ? 0 : j->N;
+}
+
+static void
+rows_task(void *arg, int task, int thread)
+{
+	const struct job *j = arg;
+	int range = task / j->splits, s = task % j->splits, c, p, end, k, r, i;
+	int first = (int)part(panels(j->N), j->ranges, range);
+	int behind = (int)part(panels(j->N), j->ranges, range + 1);
+	int lo = (int)part(j->M, j->splits, s);
+	int hi = (int)part(j->M, j->splits, s + 1);
+	struct gemm g = { .lda = j->K, .b = j->u->own[thread] };
+
+	for (p = first; p < behind; p = end) {
+		end = p + j->group < behind ? p + j->group : behind;
+		look_ahead(j, &g, end < behind ? end : (int)part(panels(j->N),
+		    j->ranges, range + j->u->threads));
+		for (c = 0; c < j->chunks; c++) {
+			k = (int)part(j->K, j->chunks, c);
+			g.K = (int)part(j->K, j->chunks, c + 1) - k;
+			g.add = j->add || c > 0;
+			if (lacks(j, thread, p * j->chunks + c))
+				pack(j, j->u->own[thread], p, end, k, g.K);
+			for (r = lo; r < hi; r += g.T) {
+				i = ceiling(hi - r, ROWS);
+				g.T = ceiling(hi - r, i);
+				g.a = j->a + (int64_t)r * j->K + k;
+				rows(j, &g, r, p, end, c + 1 == j->chunks);
+			}
+		}
 	}
 }
 
@@ -197,29 +377,64 @@ cpu_linear_fwd(struct cb_engine *e, struct cb_linear_plan *l,
     struct cb_elem *y, struct cb_elem *z, const struct cb_elem *x,
     enum cb_act act, int T)
 {
-	struct job j = { .u = cpu_of(e), .a = cf32(x), .b = l->wt,
-	    .bias = l->bias, .y = f32(y), .z = f32(z), .act = act, .T = T,
-	    .K = l->I, .N = l->O };
+	struct job j = { .u = cpu_of(e), .a = cf32(x), .b = l->w,
+	    .bias = l->bias, .turned = true, .y = f32(y), .z = f32(z),
+	    .act = act, .M = T, .K = l->I, .N = l->O };
 
 	if (T > 0)
-		cpu_run(j.u, gemm_task, &j, cut(&j));
+		run(&j, rows_task, DEPTH, 0);
 }
 
-/* dw = dz' x by blocks of dw. */
+/* ---- gradient of the weights */
+
+static void
+columns(const struct job *j, const float *a, int r, int M, int p, int end,
+    int K, const float *b)
+{
+	float tile[ROWS * PANEL], *y;
+	int n, wide;
+
+	for (; p < end; p++, b += (int64_t)K * PANEL) {
+		y = j->y + (int64_t)r * j->N + p * PANEL;
+		n = j->N - p * PANEL < PANEL ? j->N - p * PANEL : PANEL;
+		wide = (n + 15) / 16 * 16;
+		if (n == wide) {
+			gemm_columns(y, j->N, a, 16, M, b, n, n, K, true);
+			continue;
+		}
+		gemm_columns(tile, PANEL, a, 16, M, b, wide, wide, K, false);
+		put_some(y, j->N, tile, M, n, true);
+	}
+}
+
 static void
 dw_task(void *arg, int task, int thread)
 {
-	struct job *j = arg;
-	int r = task / j->columns, c = task % j->columns;
-	int o = column(j->K, j->rows, r), i = column(j->N, j->columns, c);
-	dnnl_status_t s = dnnl_sgemm('T', 'N',
-	    column(j->K, j->rows, r + 1) - o,
-	    column(j->N, j->columns, c + 1) - i, j->T, 1, j->a + o, j->K,
-	    j->b + i, j->N, 1, j->y + (int64_t)o * j->N + i, j->N);
+	const struct job *j = arg;
+	int range = task / j->splits, s = task % j->splits, c, p, end, k, r, i;
+	int first = (int)part(panels(j->N), j->ranges, range), M, K;
+	int behind = (int)part(panels(j->N), j->ranges, range + 1);
+	int lo = (int)part(j->M, j->splits, s);
+	int hi = (int)part(j->M, j->splits, s + 1);
+	float *own = j->u->own[thread], *a;
 
-	(void)thread;
-	if (s != dnnl_success)
-		atomic_store(&j->u->status, s);
+	a = own + (int64_t)ceiling(j->K, j->chunks) * j->group * PANEL;
+	for (p = first; p < behind; p = end) {
+		end = p + j->group < behind ? p + j->group : behind;
+		for (c = 0; c < j->chunks; c++) {
+			k = (int)part(j->K, j->chunks, c);
+			K = (int)part(j->K, j->chunks, c + 1) - k;
+			if (lacks(j, thread, p * j->chunks + c))
+				pack(j, own, p, end, k, K);
+			for (r = lo; r < hi; r += M) {
+				i = ceiling(hi - r, ROWS);
+				M = ceiling(hi - r, i);
+				copy_columns(a, j->a + (int64_t)k * j->M + r,
+				    j->M, K, M);
+				columns(j, a, r, M, p, end, K, own);
+			}
+		}
+	}
 }
 
 void
@@ -228,23 +443,16 @@ cpu_linear_bwd(struct cb_engine *e, struct cb_linear_plan *l,
     const struct cb_elem *dz, const struct cb_elem *x, int T)
 {
 	struct job a = { .u = cpu_of(e), .a = cf32(dz), .b = l->w,
-	    .y = f32(dx), .add = add, .T = T, .K = l->O, .N = l->I };
+	    .y = f32(dx), .add = add, .M = T, .K = l->O, .N = l->I };
 	struct job b = { .u = cpu_of(e), .a = cf32(dz), .b = cf32(x), .y = dw,
-	    .T = T, .K = l->O, .N = l->I };
+	    .M = l->O, .K = T, .N = l->I };
 
 	if (T == 0)
 		return;
-	if (dx != NULL && !l->backward)
-		cpu_fail(a.u, CB_EUSAGE, "a linear map packed for forward only "
-		    "cannot go backward");
-	else if (dx != NULL)
-		cpu_run(a.u, gemm_task, &a, cut(&a));
-	b.rows = l->O < 128 ? 1 : l->O / 64 < 8 ? l->O / 64 : 8;
-	b.columns = at_least(l->I / 64 < 8 / b.rows ? l->I / 64 : 8 / b.rows);
-	if ((int64_t)T * l->I * l->O < SMALL)
-		b.rows = b.columns = 1;
+	if (dx != NULL)
+		run(&a, rows_task, DEPTH, 0);
 	if (dw != NULL)
-		cpu_run(b.u, dw_task, &b, b.rows * b.columns);
+		run(&b, dw_task, DW_DEPTH, 16);
 	if (dbias != NULL)
-		cpu_column_sums(b.u, dbias, cf32(dz), T, l->O);
+		cpu_column_sums(a.u, dbias, cf32(dz), T, l->O);
 }
