@@ -5,16 +5,21 @@
 
 Where a GPU answers it is measured, the model of the paper in bf16 beside
 PyTorch on the same GPU (t/bench.py: eager and torch.compile, the faster
-counts, under autocast to bf16), to the terminal and build/bench-cuda.json.
+counts, under autocast to bf16).  Who ends, for want of memory as like as not,
+is told and leaves the rest as it is; without PyTorch there are our times alone.
+Variables are those of t/bench.py, and BENCH_PRESET=small, BENCH_STEP.
 
 Where none does, nothing is measured.  Printed is, for each kernel, what the
 compiler made of it (t/sass.c reads it in the machine code), and for a training
 step of MSRVTT-QA (16 videos of 8 clips of 2 frames at 448 pixels) what is asked
 of the device: the engine that ships runs on libraries that only take down what
-they are asked (t/cudasim/cost.cpp), and of each launch a few blocks of its PTX
-are executed and counted (t/ptxsim).  From operations, bytes and the limits of
+they are asked (CBSIM_DRY of t/cudasim), and of each launch a few blocks of its
+PTX are executed and counted (t/ptxsim); bytes are those that a block uses, each
+once.  From operations, bytes and the limits of
 two GPUs follows the least time that each part can take.  That is a bound from
 below, from data sheets; it is no measurement and no prediction.
+
+Either goes to the terminal and, for programs, to build/bench-cuda.json.
 """
 import json
 import os
@@ -47,6 +52,11 @@ def fail(message):
     sys.exit('bench-cuda: ' + message)
 
 
+def leave(build, out):
+    with open(os.path.join(build, 'bench-cuda.json'), 'w') as f:
+        json.dump(out, f, indent=1)
+
+
 # ---- with a GPU -----------------------------------------------------------------
 
 def gpu_name():
@@ -54,50 +64,107 @@ def gpu_name():
         p = subprocess.run(['nvidia-smi', '--query-gpu=name',
                             '--format=csv,noheader'], text=True,
                            stdout=subprocess.PIPE)
-        return p.stdout.split('\n')[0] or 'a GPU'
     except OSError:
         return 'a GPU'
+    return p.stdout.split('\n')[0] if p.returncode == 0 else 'a GPU'
+
+
+def pytorch(build):
+    """An interpreter whose PyTorch computes on the device, and its version:
+    that of this one, or else of one made for it; or None and why not."""
+    look = ('import os, torch, numpy; print(torch.__version__); '
+            'torch.zeros(1, device=os.environ["BENCH_DEVICE"])')
+    why = 'it could not be installed from PyPI'
+    for get in (lambda: sys.executable,
+                lambda: bench.install(os.path.join(build, 'bench-torch'))):
+        python = get()
+        if python is None:
+            continue
+        p = subprocess.run([python, '-c', look], text=True,
+                           stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        if p.returncode == 0:
+            return python, p.stdout.strip()
+        if 'No module named' not in p.stderr:
+            why = p.stderr.strip().split('\n')[-1]
+    return None, why
+
+
+def measure_row(line, ours, peers, rounds):
+    """Times of each side in a run of its own, so that who ends (the memory of
+    a GPU is finite) takes nothing else along, and is ready for the next."""
+    times, ended, gmac = {}, {}, None
+    for peer in peers or [None]:
+        servers = {'ours': bench.Server(ours)}
+        if peer:
+            servers[peer] = bench.Server(peers[peer])
+        got = bench.measure(servers, line, rounds)
+        said = {n: s.close() for n, s in servers.items()}
+        for n in servers:
+            if n in got:
+                times.setdefault(n, []).extend(got[n][0])
+            else:
+                ended[n] = said[n] or 'see above'
+        gmac = got['ours'][1] if 'ours' in got else gmac
+    return times, ended, gmac
+
+
+def row_of(name, times, ended, gmac, peak):
+    r = {'name': name, 'ended': ended, 'gmac': gmac}
+    for who in ('eager', 'compiled'):
+        if who in times:
+            r['pytorch_%s_s' % who] = bench.summary(times[who])[0]
+    theirs = min((v for k, v in r.items() if k.startswith('pytorch_')),
+                 default=None)
+    r.update(ours_s=None, pytorch_s=theirs, speedup_vs_pytorch=None,
+             share_of_peak=None, spread=None)
+    if 'ours' in times:
+        r['ours_s'], r['spread'] = bench.summary(times['ours'])
+        if theirs:
+            r['speedup_vs_pytorch'] = theirs / r['ours_s']
+        if peak:
+            r['share_of_peak'] = 2e9 * gmac / r['ours_s'] / peak
+    return r
+
+
+def print_row(r):
+    def show(form, key, times=1):
+        return '-' if r[key] is None else form % (times * r[key])
+    print('%-22s %9s %9s %8s %8s %7s' % (
+        r['name'], show('%.5f', 'ours_s'), show('%.5f', 'pytorch_s'),
+        show('%.2f', 'speedup_vs_pytorch'),
+        show('%.0f%%', 'share_of_peak', 100), show('%.0f%%', 'spread', 100)))
+    for who, why in r['ended'].items():
+        print('#   %s ended: %s' % (who, why[:200]))
+    sys.stdout.flush()
 
 
 def measure(build, program, reference):
-    name = gpu_name()
-    peak = [g['mma'] for n, g in GPUS.items() if n in name]
+    """Whether our side came through."""
+    os.environ.setdefault('BENCH_DEVICE', 'cuda')
+    name, (python, version) = gpu_name(), pytorch(build)
+    peak = next((g['mma'] for n, g in GPUS.items() if n in name), None)
     rounds = max(5, int(os.environ.get('BENCH_ROUNDS', '7')))
-    commands = {'ours': [program, PRESET, 'cuda']}
-    python = bench.install(os.path.join(build, 'bench-torch'))
-    os.environ['BENCH_DEVICE'] = 'cuda'
-    for peer in ('eager', 'compiled') if python else ():
-        commands[peer] = [python, bench.__file__, '--peer', peer, PRESET,
-                          reference]
-    print('MEASURED on %s, bf16, the %s model%s' % (name, PRESET, '' if python
-          else '; without PyTorch: it could not be installed from PyPI'))
+    some = os.environ.get('BENCH_ROWS', '').split()
+    kinds = ('eager', 'compiled') if os.environ.get('BENCH_COMPILE') != '0' \
+        else ('eager',)
+    peers = {k: [python, bench.__file__, '--peer', k, PRESET, reference]
+             for k in kinds if python}
+    print('MEASURED on %s, bf16, the %s model, %s' % (
+        name, PRESET, 'beside PyTorch ' + version if python else
+        'without PyTorch: ' + version))
     print('%-22s %9s %9s %8s %8s %7s' % ('seconds', 'ours', 'PyTorch',
                                          'speedup', 'of peak', 'spread'))
-    servers = {n: bench.Server(c) for n, c in commands.items()}
-    out = {'gpu': name, 'measured': True, 'rows': []}
+    rows = []
     for row, line in ROWS:
-        got = bench.measure(servers, line, rounds)
-        if 'ours' not in got:
-            fail('our side has ended at ' + line)
-        ours, spread = bench.summary(got['ours'][0])
-        r = {'name': row, 'ours_s': ours, 'spread': spread,
-             'gmac': got['ours'][1]}
-        for peer in ('eager', 'compiled'):
-            if peer in got:
-                r['pytorch_%s_s' % peer] = bench.summary(got[peer][0])[0]
-        theirs = min((v for k, v in r.items() if k.startswith('pytorch')),
-                     default=None)
-        share = 2e9 * r['gmac'] / ours / peak[0] if peak else None
-        print('%-22s %9.5f %9s %8s %8s %6.0f%%' % (
-            row, ours, '%.5f' % theirs if theirs else '-',
-            '%.2f' % (theirs / ours) if theirs else '-',
-            '%.0f%%' % (100 * share) if share else '-', 100 * spread),
-            flush=True)
-        out['rows'].append(r)
-    for s in servers.values():
-        s.close()
-    with open(os.path.join(build, 'bench-cuda.json'), 'w') as f:
-        json.dump(out, f, indent=1)
+        if some and not any(x in row for x in some):
+            continue
+        rows.append(row_of(row, *measure_row(
+            line, [program, PRESET, 'cuda'], peers, rounds), peak))
+        print_row(rows[-1])
+        leave(build, {'gpu': name, 'measured': True, 'preset': PRESET,
+                      'rounds': rounds, 'pytorch': python and version,
+                      'rows': rows})
+    return all(r['ours_s'] for r in rows)
 
 
 # ---- without: what a step asks for ------------------------------------------------
@@ -161,7 +228,7 @@ def dry_run(build, program, steps):
             kernels[name] = k
             asked['kernels', name] = dict(
                 times=k['launches'], mma=k['mma'], flops=k['flops'],
-                ins=k['ins'], bytes=k['read'][0] + k['written'][0])
+                ins=k['ins'], bytes=sum(k['memory']))
     with open(files['calls']) as f:
         calls = {n: int(c) for n, c in (x.rsplit(' ', 1) for x in f)}
     return asked, calls, kernels
@@ -238,64 +305,56 @@ def print_kernels(sass, kernels):
               {a for a, _ in sass})), ' '.join(spilled) or 'none'))
 
 
-def print_step(step):
+def parts_of(step):
+    """The parts of the step, what takes longest first."""
     names = demangled([n for kind, n in step if kind == 'kernels'])
-    rows, whole = [], {g: 0 for g in GPUS}
+    parts = []
     for (kind, name), v in step.items():
         if name.startswith('copy-'):
             continue                    # on a bus, beside the rest
         t = {g: least(v, limits) for g, limits in GPUS.items()}
-        rows.append((t['A100'][0], kind, names.get(name, name), v, t))
-        for g in GPUS:
-            whole[g] += t[g][0]
-    print('\nThe step, the least time of each part (limit: m tensor cores, f '
-          'f32, b memory, i instructions):\n')
-    print('%-58s %6s %9s %8s %12s %12s' % ('', 'times', 'GFLOP', 'GB',
-                                           'A100 ms', 'H100 ms'))
-    groups = {}
-    for _, kind, name, v, t in sorted(rows, reverse=True,
-                                      key=lambda r: r[:3]):
-        g = groups.setdefault(kind, dict(times=0, fl=0, b=0, A100=0, H100=0))
-        fl = v.get('mma', 0) + v.get('flops', 0)
-        g['times'] += v['times']
-        g['fl'] += fl
-        g['b'] += v['bytes']
-        for n in GPUS:
-            g[n] += t[n][0]
-        print('%-58s %6.0f %9.1f %8.3f %10.3f %s %10.3f %s' % (
-            name[:58], v['times'], fl / 1e9,
-            v['bytes'] / 1e9, 1e3 * t['A100'][0], t['A100'][1][0],
-            1e3 * t['H100'][0], t['H100'][1][0]))
-    print()
-    for kind, g in sorted(groups.items()):
-        print('%-58s %6.0f %9.1f %8.3f %10.3f   %10.3f' % (
-            kind, g['times'], g['fl'] / 1e9, g['b'] / 1e9, 1e3 * g['A100'],
-            1e3 * g['H100']))
-    whole_of = {k: sum(g[k] for g in groups.values())
-                for k in ('times', 'fl', 'b')}
-    print('%-58s %6.0f %9.1f %8.3f %10.3f   %10.3f' % (
-        'the step', whole_of['times'], whole_of['fl'] / 1e9,
-        whole_of['b'] / 1e9, 1e3 * whole['A100'], 1e3 * whole['H100']))
-    return whole
+        parts.append({'kind': kind, 'name': names.get(name, name),
+                      'times': v['times'], 'bytes': v['bytes'],
+                      'flop': v.get('mma', 0) + v.get('flops', 0),
+                      'least_s': {g: x[0] for g, x in t.items()},
+                      'limit': {g: x[1] for g, x in t.items()}})
+    return sorted(parts, key=lambda p: -p['least_s']['A100'])
 
 
-def print_calls(calls):
+def together(parts):
+    return {k: sum(p[k] for p in parts) for k in ('times', 'flop', 'bytes')} | {
+        'least_s': {g: sum(p['least_s'][g] for p in parts) for g in GPUS}}
+
+
+def print_step(parts):
+    print('\nThe step: operations and bytes of one launch, the least time of '
+          'all (limit: m tensor cores,\nf f32, b memory, i instructions):\n')
+    print('%-58s %6s %9s %9s %12s %12s' % (
+        '', 'times', 'MFLOP', 'MB', 'A100 ms', 'H100 ms'))
+    for p in parts:
+        print('%-58s %6.0f %9.1f %9.3f %10.3f %s %10.3f %s' % (
+            p['name'][:58], p['times'], p['flop'] / 1e6 / p['times'],
+            p['bytes'] / 1e6 / p['times'],
+            1e3 * p['least_s']['A100'], p['limit']['A100'][0],
+            1e3 * p['least_s']['H100'], p['limit']['H100'][0]))
+    print('\n%-58s %6s %9s %9s' % ('together', 'times', 'GFLOP', 'GB'))
+    for kind in sorted({p['kind'] for p in parts}) + ['the step']:
+        t = together([p for p in parts if kind in (p['kind'], 'the step')])
+        print('%-58s %6.0f %9.1f %9.3f %10.3f   %10.3f' % (
+            kind, t['times'], t['flop'] / 1e9, t['bytes'] / 1e9,
+            1e3 * t['least_s']['A100'], 1e3 * t['least_s']['H100']))
+
+
+def calls_of(calls):
     """What the host asks the device for, a step."""
-    asked = sum(calls.get(n, 0) for n in (
-        'cudaLaunchKernel', 'cublasLtMatmul', 'cudnnBackendExecute',
-        'cudaMemcpyAsync', 'cudaMemsetAsync'))
-    captured, graphs = calls.get('(captured)', 0), calls.get(
-        'cudaGraphLaunch', 0)
-    print('\nA step asks for %d operations: %d kernels of ours, %d of '
-          'cuBLASLt, %d of cuDNN, %d copies, %d fills.\n%d of them are '
-          'captured; the host launches %d graphs and %d single operations '
-          'instead of %d.' % (
-              asked, calls.get('cudaLaunchKernel', 0),
-              calls.get('cublasLtMatmul', 0),
-              calls.get('cudnnBackendExecute', 0),
-              calls.get('cudaMemcpyAsync', 0),
-              calls.get('cudaMemsetAsync', 0), captured, graphs,
-              max(asked - captured, 0), asked))
+    n = {k: calls.get(c, 0) for k, c in {
+        'kernels': 'cudaLaunchKernel', 'cublaslt': 'cublasLtMatmul',
+        'cudnn': 'cudnnBackendExecute', 'copies': 'cudaMemcpyAsync',
+        'fills': 'cudaMemsetAsync'}.items()}
+    asked, captured = sum(n.values()), calls.get('(captured)', 0)
+    return dict(n, asked=asked, captured=captured,
+                graphs=calls.get('cudaGraphLaunch', 0),
+                single=max(asked - captured, 0))
 
 
 def estimate(build, program):
@@ -304,16 +363,28 @@ def estimate(build, program):
     before, after = (dry_run(build, program, n) for n in (2, 3))
     step = less(after[0], before[0])
     kernels = {n: after[2][n] for kind, n in step if kind == 'kernels'}
-    print_kernels(made(build, plugin), kernels)
-    whole = print_step(step)
-    print_calls({k: n - before[1].get(k, 0) for k, n in after[1].items()})
-    ops = sum(v['times'] for v in step.values())
+    sass = made(build, plugin)
+    print_kernels(sass, kernels)
+    parts = parts_of(step)
+    print_step(parts)
+    calls = calls_of({k: n - before[1].get(k, 0) for k, n in
+                      after[1].items()})
+    print('\nA step asks for %(asked)d operations: %(kernels)d kernels of '
+          'ours, %(cublaslt)d of cuBLASLt, %(cudnn)d of cuDNN, %(copies)d '
+          'copies, %(fills)d fills.\n%(captured)d of them are captured; the '
+          'host launches %(graphs)d graphs and %(single)d single operations '
+          'instead of %(asked)d.' % calls)
+    least_s = together(parts)['least_s']
     print('\nAT LEAST %.1f ms a step on an A100, %.1f ms on an H100, by their '
-          'data sheets; with 3 us for\neach of %.0f launches and nothing '
+          'data sheets; with 3 us for\neach of %d operations and nothing '
           'hidden %.1f and %.1f ms.  Bounds, not measurements.' % (
-              1e3 * whole['A100'], 1e3 * whole['H100'], ops,
-              1e3 * whole['A100'] + 3e-3 * ops,
-              1e3 * whole['H100'] + 3e-3 * ops))
+              1e3 * least_s['A100'], 1e3 * least_s['H100'], calls['asked'],
+              1e3 * least_s['A100'] + 3e-3 * calls['asked'],
+              1e3 * least_s['H100'] + 3e-3 * calls['asked']))
+    leave(build, {'measured': False, 'preset': PRESET, 'step': STEP,
+                  'least_s': least_s, 'launches': calls, 'parts': parts,
+                  'kernels': [dict(k, arch=a, name=n) for (a, n), k in
+                              sass.items() if n in kernels]})
 
 
 def main():
@@ -323,11 +394,12 @@ def main():
                        text=True, stdout=subprocess.PIPE,
                        stderr=subprocess.PIPE)
     if p.returncode == 0:
-        measure(build, program, reference)
-        return
+        sys.exit(not measure(build, program, reference))
+    why = p.stderr.strip().split('\n')[-1]
+    if 'no GPU answers' not in why:
+        fail('our side has ended: ' + why)
     print('NOT MEASURED: no GPU answers (%s).\nA step of MSRVTT-QA, %s model, '
-          'bf16, from what the code asks for.' %
-          (p.stderr.strip().split('\n')[-1], PRESET))
+          'bf16, from what the code asks for.' % (why, PRESET))
     estimate(build, program)
 
 

@@ -165,12 +165,16 @@ static int
 run_cnn(int P, bool train)
 {
 	struct cb_elem *grid;
+	int rc;
 
 	m->training = train;
+	e->expect(e, pictures, P);
 	grid = cnn_forward(m, pictures, P);
 	if (train)
 		cnn_backward(m, grid);
-	return e->sync(e);
+	rc = e->sync(e);
+	e->forget(e, pictures, P);
+	return rc;
 }
 
 static int

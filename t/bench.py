@@ -15,6 +15,7 @@ rest is printed, and the bench says so.
     BENCH_ROUNDS=N      runs a row, 5 at least
     BENCH_ROWS="..."    some rows, by parts of their names
     BENCH_COMPILE=0     without torch.compile
+    BENCH_TIMEOUT=N     seconds to wait for one run, 1800
     BENCH_DEVICE=cuda   PyTorch there, under autocast to bf16: t/bench-cuda.py
 
 "start to first answer" is a cold process each time: ours are cb-decode and
@@ -31,11 +32,14 @@ products, whatever is computed instead) over fused multiply-adds of all cores.
 import json
 import os
 import platform
+import re
 import shutil
 import statistics
 import struct
 import subprocess
 import sys
+import tempfile
+import threading
 import time
 import zlib
 
@@ -237,30 +241,49 @@ def mapped(path):
 # ---- the driver ----------------------------------------------------------------
 
 class Server:
+    """A process that runs what it is told; a peer's stderr is kept."""
+
     def __init__(self, command):
+        self.err = tempfile.TemporaryFile('w+') if '--peer' in command else \
+            None
         self.p = subprocess.Popen(command, stdin=subprocess.PIPE, text=True,
-                                  stdout=subprocess.PIPE,
-                                  stderr=subprocess.DEVNULL
-                                  if '--peer' in command else None)
+                                  stdout=subprocess.PIPE, stderr=self.err)
 
     def ask(self, line):
-        """Seconds and what else is told; None: it has ended."""
+        """Seconds and what else is told; None: it has ended, as it has to
+        where it says nothing for BENCH_TIMEOUT seconds."""
+        patience = threading.Timer(
+            float(os.environ.get('BENCH_TIMEOUT', '1800')), self.p.kill)
+        patience.start()
         try:
             self.p.stdin.write(line + '\n')
             self.p.stdin.flush()
-            return tuple(map(float, self.p.stdout.readline().split())) or None
+            for answer in iter(self.p.stdout.readline, ''):
+                if re.match(r'[0-9.]+ [0-9.]+$', answer):
+                    return tuple(map(float, answer.split()))
         except BrokenPipeError:
-            return None
+            pass
+        finally:
+            patience.cancel()
+        return None
 
     def close(self):
+        """The last that a peer said of itself."""
         self.p.kill()
         self.p.communicate()
+        if self.err is None:
+            return ''
+        self.err.seek(0)
+        said = self.err.read().strip().split('\n')[-1]
+        self.err.close()
+        return said
 
 
 def install(venv):
     python = os.path.join(venv, 'bin', 'python')
-    if not os.path.exists(python):
-        subprocess.run([sys.executable, '-m', 'venv', venv], check=True)
+    if not os.path.exists(python) and subprocess.run(
+            [sys.executable, '-m', 'venv', venv]).returncode != 0:
+        return None
     if subprocess.run([python, '-c', 'import torch, numpy'],
                       stderr=subprocess.DEVNULL).returncode == 0:
         return python

@@ -4,7 +4,7 @@
  *
  *	NAME launches=2 blocks=8 threads=2048 block=256 dynamic=0 ins=96
  *	    lanes=3072 flops=40 mma=4096 read=8192/8192 written=1024/512
- *	    shared=40/32
+ *	    memory=6144/512 shared=40/32
  *
  *	block	the most threads of a block; dynamic: bytes of shared memory
  *	ins	instructions of warps; lanes: of threads
@@ -14,6 +14,9 @@
  *		(what caches keep is in it as often as it is asked for) / bytes
  *		in the fewest sectors that hold as much
  *	written	likewise
+ *	memory	bytes in the sectors that a block reads / writes, each of which
+ *		is counted once: what a cache must get from memory, if it keeps
+ *		all that a block uses
  *	shared	passes through the 32 banks of shared memory / the fewest
  *
  * and below it, begun by a tab, each instruction that needs more than the
@@ -23,6 +26,7 @@
 #include <stdlib.h>
 
 #include <algorithm>
+#include <unordered_set>
 
 #include "ptx.h"
 
@@ -31,6 +35,7 @@ namespace ptx {
 static const char *path;
 static std::vector<Module *> modules;
 static double weight = 1;
+static std::unordered_set<uint64_t> touched[2];	/* sectors: read, written */
 
 bool
 counting(void)
@@ -73,7 +78,9 @@ count_global(const Ins &i, const uint64_t *address, uint32_t lanes, int bytes)
 			sector[n++] = address[l] / 32 + 1;
 		chunk[m++] = address[l];
 	}
-	i.units += weight * distinct(sector, n);
+	n = distinct(sector, n);
+	touched[i.stores].insert(sector, sector + n);
+	i.units += weight * n;
 	i.ideal += weight * ((distinct(chunk, m) * bytes + 31) / 32);
 }
 
@@ -120,6 +127,15 @@ count_access(const Ins &i, Space space, const uint64_t *address,
 		count_shared(i, address, lanes, bytes);
 }
 
+void
+count_block(Kernel &k)
+{
+	for (int w = 0; w < 2; w++) {
+		k.memory[w] += weight * 32 * (double)touched[w].size();
+		touched[w].clear();
+	}
+}
+
 /* ---- the file */
 
 static bool
@@ -147,10 +163,12 @@ report(FILE *f, const Kernel &k)
 	}
 	fprintf(f, "%s launches=%.0f blocks=%.0f threads=%.0f block=%u "
 	    "dynamic=%zu ins=%.0f lanes=%.0f flops=%.0f mma=%.0f "
-	    "read=%.0f/%.0f written=%.0f/%.0f shared=%.0f/%.0f\n",
+	    "read=%.0f/%.0f written=%.0f/%.0f memory=%.0f/%.0f "
+	    "shared=%.0f/%.0f\n",
 	    k.name.c_str(), k.launches, k.blocks, k.threads, k.widest,
 	    k.dynamic, ins, lanes, flops[0], flops[1], 32 * units[0],
-	    32 * ideal[0], 32 * units[1], 32 * ideal[1], units[2], ideal[2]);
+	    32 * ideal[0], 32 * units[1], 32 * ideal[1], k.memory[0],
+	    k.memory[1], units[2], ideal[2]);
 	for (const Ins &i : k.code)
 		if (i.units > i.ideal)
 			fprintf(f, "\t%d: %.0f times, %.1f lanes, %.2f/%.2f: "

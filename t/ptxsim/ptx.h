@@ -131,7 +131,7 @@ struct Kernel {
 	std::vector<Row> constants;
 	size_t	 shared, local;		/* bytes, static; of one lane */
 	std::vector<bool> in_array;	/* of the static shared bytes */
-	double	 launches, blocks, threads;
+	double	 launches, blocks, threads, memory[2];	/* count.cpp */
 	unsigned widest;		/* threads of a block */
 	size_t	 dynamic;		/* the most of shared memory */
 };
@@ -210,6 +210,8 @@ void	count(const Ins &i, uint32_t lanes);
  * banks of shared memory, against the fewest that could do. */
 void	count_access(const Ins &i, Space space, const uint64_t *address,
 	    uint32_t lanes, int bytes);
+/* A block is done. */
+void	count_block(Kernel &k);
 void	count_at_exit(Module &m);
 
 #define EACH(lanes, l) \

@@ -286,6 +286,7 @@ run(Kernel &k, dim3 grid, dim3 size, size_t shared,
 			for (Warp &w : b.warps)
 				go(w);
 		} while (release(b));
+		count_block(k);
 	}
 	k.launches++;
 	k.blocks += (double)n;
