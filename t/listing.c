@@ -39,6 +39,9 @@ static const struct cb_film_format formats[] = {
 	{ "h264.mp4", "", "mp4", "libx264", AV_PIX_FMT_YUV420P, X264 },
 	{ "h264-open.mp4", "", "mp4", "libx264", AV_PIX_FMT_YUV420P,
 	    X264 ":x264-params=open-gop=1" },
+	{ "h264.asf", "", "asf", "libx264", AV_PIX_FMT_YUV420P, X264 },
+	{ "mpeg4-b.asf", "", "asf", "mpeg4", AV_PIX_FMT_YUV420P, "bf=2:g=12" },
+	{ "h264.mxf", "", "mxf", "libx264", AV_PIX_FMT_YUV420P, X264 },
 	{ "h264-pyramid.mov", "", "mov", "libx264", AV_PIX_FMT_YUV444P,
 	    "preset=veryfast:bf=8:b_strategy=0:b-pyramid=normal" },
 };
@@ -116,33 +119,53 @@ check(const char *name, const uint8_t *data, int64_t bytes)
 	return good;
 }
 
-/* The width in the header is none that the pictures have: what counts? */
+/*
+ * Files whose header was changed: `value` into 16 bits, `at` bytes behind the
+ * first `tag`.  Frames and width that are to be listed.
+ */
 static void
-check_width(void)
+check_patched(const char *what, const char *encoder, const char *tag, int at,
+    int value, int64_t frames, int width)
 {
-	static const struct cb_film_format form = { "", "", "mp4", "libx264",
-	    AV_PIX_FMT_YUV420P, X264 };
+	struct cb_film_format form = { "", "", "mp4", encoder,
+	    AV_PIX_FMT_YUV420P, "g=15" };
 	struct cb_scene s = { .w = 96, .h = 64, .n = 1 };
-	struct cb_source src = { .name = "width" };
-	struct cb_media *m;
-	char *data, *at;
-	int w;
+	struct cb_source src = { .name = what };
+	struct cb_media *m = NULL;
+	char *data, *p;
+	bool good;
 
 	if (cb_scene_film("film", &s, &form, 25, 1, FRAMES) < 0 ||
 	    cb_file_read(&data, &src.bytes, "film", 1 << 26) < 0) {
-		ok(false, "%s", cb_error());
+		ok(false, "%s: %s", what, cb_error());
 		return;
 	}
 	src.data = data;
-	at = memmem(data, src.bytes, "avc1\0\0\0\0\0\0", 10);
-	if (at != NULL)
-		at[4 + 24] = 2;		/* 608 */
-	w = cb_media_open(&m, &src, NULL) == 0 ? cb_media_info(m)->w : -1;
-	ok(at != NULL && w == 96 && check("width", src.data, src.bytes),
-	    "the width of the pictures, not that of the header (%d)", w);
-	if (w >= 0)
-		cb_media_close(m);
+	p = memmem(data, src.bytes, tag, 4);
+	if (p != NULL) {
+		p[at] = (char)(value >> 8);
+		p[at + 1] = (char)value;
+	}
+	good = p != NULL && cb_media_open(&m, &src, NULL) == 0 &&
+	    cb_media_info(m)->frames == frames && cb_media_info(m)->w == width;
+	if (m != NULL && !good)
+		printf("# %s: %lld frames, %d wide\n", what,
+		    (long long)cb_media_info(m)->frames, cb_media_info(m)->w);
+	ok(good && check(what, src.data, src.bytes), "%s", what);
+	cb_media_close(m);
 	free(data);
+}
+
+static void
+check_headers(void)
+{
+	check_patched("a width that the pictures have not", "libx264", "avc1",
+	    28, 608, FRAMES, 96);
+	/* three frames of 512 ticks: where the first entry begins */
+	check_patched("an edit list that hides frames", "mpeg4", "elst", 18,
+	    3 * 512, FRAMES - 3, 96);
+	check_patched("an edit list that hides them in vain", "libsvtav1",
+	    "elst", 18, 3 * 512, FRAMES, 96);
 }
 
 /* name: of the kind, for messages */
@@ -190,8 +213,8 @@ main(int argc, char **argv)
 	int i;
 
 	cb_program_set("listing");
-	plan((int)CB_LEN(formats) + 1 + argc - 1);
-	check_width();
+	plan((int)CB_LEN(formats) + 3 + argc - 1);
+	check_headers();
 	for (k = 0; k < CB_LEN(formats); k++)
 		check_made(&formats[k]);
 	for (i = 1; i < argc; i++)

@@ -245,15 +245,18 @@ video_packet_read(struct video *v)
 
 /*
  * VP8 codes pictures that are only referred to as packets of their own; a bit
- * in the first byte says so (RFC 6386, section 9.1).
+ * in the first byte says so (RFC 6386, section 9.1).  What edit lists hide comes
+ * all the same where FFmpeg leaves all to a library, as it does AV1.
  */
 static bool
 is_hidden(const struct video *v)
 {
+	enum AVCodecID id = video_stream(v)->codecpar->codec_id;
+
 	if (v->pkt->flags & AV_PKT_FLAG_DISCARD)
-		return true;
-	return video_stream(v)->codecpar->codec_id == AV_CODEC_ID_VP8 &&
-	    v->pkt->size > 0 && !(v->pkt->data[0] & 0x10);
+		return id != AV_CODEC_ID_AV1;
+	return id == AV_CODEC_ID_VP8 && v->pkt->size > 0 &&
+	    !(v->pkt->data[0] & 0x10);
 }
 
 int

@@ -57,7 +57,7 @@ sort_places(struct place *p, int64_t n)
 	return true;
 }
 
-/* Where times do not ascend (AVI with B-frames), v->by_time finds them. */
+/* Where times do not ascend (order.c), v->by_time finds them. */
 static int
 sort_times(struct video *v, struct place *p)
 {

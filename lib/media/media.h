@@ -37,8 +37,8 @@ struct cb_media_info {
 	int64_t	 header_duration;	/* in units of pts; -1: unknown */
 	int64_t	 frames;	/* frames that the file really holds */
 	double	 duration_s;	/* what they span, the last one included */
-	int64_t	*pts;		/* [frames] in order of output, ascending
-				 * but for AVI files with B-frames */
+	int64_t	*pts;		/* [frames] in order of output; ascending
+				 * but for B-frames in AVI and its like */
 };
 
 /* Bytes of a medium: a file, or memory that outlives it. */

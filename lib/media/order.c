@@ -1,7 +1,8 @@
 /*
  * In which order frames come out, found without decoding, where times do not
  * tell: AVI has none, so packets bear their numbers, and so do the frames, which
- * come in another order where there are B-frames.
+ * come in another order where there are B-frames.  ASF, MXF and what Matroska
+ * took over from AVI have times at which packets are to be decoded, not shown.
  *
  * That of MPEG-4 follows from the headers of the pictures (mpeg4.c).  H.264
  * states in each picture where it belongs (picture order count, section
@@ -42,11 +43,17 @@ video_order_close(struct video *v)
 static bool
 is_untold(const struct video *v)
 {
-	enum AVCodecID id = video_stream(v)->codecpar->codec_id;
-	const AVCodecDescriptor *d = avcodec_descriptor_get(id);
+	const AVCodecParameters *par = video_stream(v)->codecpar;
+	const AVCodecDescriptor *d = avcodec_descriptor_get(par->codec_id);
+	const char *f = v->fmt->iformat->name;
 
-	return strcmp(v->fmt->iformat->name, "avi") == 0 &&
-	    (d == NULL || (d->props & AV_CODEC_PROP_REORDER));
+	if (strcmp(f, "avi") == 0)
+		return d == NULL || (d->props & AV_CODEC_PROP_REORDER);
+	if (par->codec_id != AV_CODEC_ID_H264 &&
+	    par->codec_id != AV_CODEC_ID_MPEG4)
+		return false;
+	return strcmp(f, "asf") == 0 || strcmp(f, "mxf") == 0 ||
+	    (strncmp(f, "matroska", 8) == 0 && par->codec_tag != 0);
 }
 
 static int
