@@ -4,9 +4,9 @@
  * Making one costs 0.03 to 0.1 ms, 1 to 2 % of a small video.  They keep nothing
  * from one picture to the next.
  *
- * Decoders are made anew for each video (0.04 to 0.5 ms): flushing one does not
- * make it forget parameter sets, the version of the encoder, or the delay that
- * it has seen, so pictures would depend on the videos before.
+ * Decoders are made anew for each video (CAVEATS of cb-decode(1)): flushing one
+ * does not make it forget parameter sets, the version of the encoder, or the
+ * delay that it has seen, so pictures would depend on the videos before.
  */
 #include <pthread.h>
 #include <string.h>
