@@ -14,6 +14,9 @@ struct cu_work work_of(struct kern *k, size_t bytes);
 float	*coarse(struct kern *k, int64_t n);
 /* Such, in both types; the twin takes f32. */
 struct cu_bias bias_of(struct kern *k, int n);
+/* What the twin is to multiply where the library may round n floats to TF32:
+ * those, rounded to nearest to its ten bits, ties away from zero. */
+const void *rounded(struct kern *k, bool tf32, const void *v, int64_t n);
 /* What is open, NULL: none; the stand-ins see whether all of it is closed. */
 extern struct cu_lt *open_lt;
 extern struct cu_dnn *open_dnn;

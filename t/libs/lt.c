@@ -2,6 +2,7 @@
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "libs.h"
 
@@ -9,6 +10,7 @@ struct lt_case {
 	int	 T, I, O;
 	bool	 bias;
 	int	 space;
+	bool	 tf32;
 };
 
 struct cu_work
@@ -48,6 +50,24 @@ bias_of(struct kern *k, int n)
 	return b;
 }
 
+const void *
+rounded(struct kern *k, bool tf32, const void *v, int64_t n)
+{
+	uint32_t *u;
+	float *p;
+	int64_t i;
+
+	if (!tf32)
+		return v;
+	u = malloc((size_t)(4 * n + 1));
+	memcpy(u, v, (size_t)(4 * n));
+	for (i = 0; i < n; i++)
+		u[i] = (u[i] + 0x1000) & ~(uint32_t)0x1fff;
+	p = copy(k, u, 4 * n);
+	free(u);
+	return p;
+}
+
 struct cu_lt *open_lt;
 struct cu_dnn *open_dnn;
 
@@ -66,18 +86,24 @@ fine(int rc)
 	exit(1);
 }
 
+/* Sums of dz are no products: those of what it was. */
 static void
-twin(struct cb_engine *e, const struct lt_case *c, void *z, void *dx,
-    void *more, float *dw, float *db, const void *x, const float *w,
-    const float *bias, const void *dz)
+twin(struct kern *k, const struct lt_case *c, void *z, void *dx, void *more,
+    float *dw, float *db, const void *x, const void *w, const float *bias,
+    const void *whole)
 {
+	const void *dz = rounded(k, c->tf32, whole, (int64_t)c->T * c->O);
+	struct cb_engine *e = k->twin;
 	struct cb_linear_plan *l;
 
+	x = rounded(k, c->tf32, x, (int64_t)c->T * c->I);
+	w = rounded(k, c->tf32, w, (int64_t)c->O * c->I);
 	if (e->linear_new(e, &l, c->I, c->O) < 0)
 		abort();
 	e->linear_pack(e, l, w, bias, true);
 	e->linear_fwd(e, l, z, NULL, x, CB_ACT_NONE, c->T);
-	e->linear_bwd(e, l, dx, false, dw, db, dz, x, c->T);
+	e->linear_bwd(e, l, dx, false, dw, NULL, dz, x, c->T);
+	e->linear_bwd(e, l, NULL, false, NULL, db, whole, x, c->T);
 	e->linear_bwd(e, l, more, true, NULL, NULL, dz, x, c->T);
 	e->linear_free(e, l);
 }
@@ -100,12 +126,12 @@ lt_case(struct kern *k, const void *arg)
 	struct out *o;
 
 	if (k->twin != NULL) {
-		twin(k->twin, c, z, dx, more, dw, db, x, w, c->bias ?
-		    bias.f32 : NULL, dz);
+		twin(k, c, z, dx, more, dw, db, x, w, c->bias ? bias.f32 :
+		    NULL, dz);
 	} else {
 		work = work_of(k, c->space);
 		part = scratch(k, (int64_t)CU_PARTS * O);
-		fine(cu_lt_open(&open_lt, k->t, false));
+		fine(cu_lt_open(&open_lt, k->t, c->tf32));
 		l = open_lt;
 		fine(cu_lt_fwd(l, &work, z, x, w, c->bias ? &bias : NULL, T,
 		    I, O));
@@ -130,13 +156,15 @@ lt_case(struct kern *k, const void *arg)
 }
 
 static const struct kern_case cases[] = {
-	/* T I O bias space */
-	CASE(lt, EVERY, struct lt_case, { 1, 1, 1, true, 0 }),
-	CASE(lt, EVERY, struct lt_case, { 1, 8, 2, false, 1024 }),
-	CASE(lt, EVERY, struct lt_case, { 31, 33, 37, true, 0 }),
-	CASE(lt, EVERY, struct lt_case, { 40, 64, 129, true, 0 }),
-	CASE(lt, EVERY, struct lt_case, { 600, 521, 8, true, 65536 }),
-	CASE(lt, LARGE, struct lt_case, { 130, 768, 391, true, 1 << 24 }),
+	/* T I O bias space tf32 */
+	CASE(lt, EVERY, struct lt_case, { 1, 1, 1, true, 0, 0 }),
+	CASE(lt, EVERY, struct lt_case, { 1, 8, 2, false, 1024, 0 }),
+	CASE(lt, EVERY, struct lt_case, { 31, 33, 37, true, 0, 0 }),
+	CASE(lt, EVERY, struct lt_case, { 40, 64, 129, true, 0, 0 }),
+	CASE(lt, EVERY, struct lt_case, { 600, 521, 8, true, 65536, 0 }),
+	CASE(lt, F32, struct lt_case, { 31, 33, 37, true, 0, true }),
+	CASE(lt, F32, struct lt_case, { 40, 64, 129, false, 65536, true }),
+	CASE(lt, LARGE, struct lt_case, { 130, 768, 391, true, 1 << 24, 0 }),
 };
 
 GROUP(lt);
