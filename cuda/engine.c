@@ -104,6 +104,7 @@ static const struct cb_engine table = {
 	.release = gpu_release, .put = gpu_put, .get = gpu_get,
 	.put_elem = gpu_put_elem, .get_elem = gpu_get_elem, .zero = gpu_zero,
 	.sync = gpu_sync, .expect = gpu_expect, .forget = gpu_forget,
+	.pin = gpu_pin, .unpin = gpu_unpin,
 	.prepare = gpu_prepare,
 	.conv_new = gpu_conv_new, .conv_free = gpu_conv_free,
 	.conv_pack = gpu_conv_pack, .conv_fwd = gpu_conv_fwd,

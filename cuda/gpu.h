@@ -69,6 +69,7 @@ struct graphs {
 struct picture {
 	const void *data;
 	int64_t	 bytes, at;
+	bool	 pinned;		/* it can go from where it is */
 };
 
 /* Pictures that an expect() named. */
@@ -76,16 +77,24 @@ struct set {
 	struct picture *at;
 	int	 n, room;
 	int	 users;			/* expect() without forget(); 0: free */
-	char	*host, *device;		/* pinned; places are alike in both */
-	int64_t	 bytes;			/* of either */
+	struct buffer host, device;	/* places are alike in both; host: of
+					 * pictures that are not pinned */
 	bool	 sent;			/* copied, with `here` behind it */
 	bool	 wanted;		/* since the last wait, by prepare() */
 	bool	 ordered;		/* what is launched comes behind `here` */
 	cudaEvent_t here;
 };
 
+/* Pinned memory of the host that is not the engine's. */
+struct span {
+	char	*p;
+	int64_t	 bytes;
+};
+
 struct pictures {
 	cudaStream_t stream;		/* of the copies */
+	struct span *spans;
+	int	 nspans;
 	struct set *sets;
 	int	 n;
 	struct cu_picture *table;	/* of one prepare() */
@@ -241,6 +250,8 @@ void	gpu_pictures_order(struct gpu *g);
 void	gpu_pictures_idle(struct gpu *g);
 void	gpu_expect(struct cb_engine *e, const struct cb_array *pictures, int P);
 void	gpu_forget(struct cb_engine *e, const struct cb_array *pictures, int P);
+void	gpu_pin(struct cb_engine *e, void *host, int64_t bytes);
+void	gpu_unpin(struct cb_engine *e, void *host);
 void	gpu_prepare(struct cb_engine *e, struct cb_elem *x,
 	    const struct cb_array *pictures, int P, int S,
 	    const float mean[3], const float std[3]);

@@ -1,7 +1,7 @@
 /*
  * Pictures come from the host in native size, set by set: a set is what one
- * expect() named.  They are copied into pinned memory and go to the device on a
- * stream of their own.  Those that are wanted now go at once, while the host
+ * expect() named.  They go to the device on a stream of their own, from where
+ * they lie if that memory is pinned, else by way of some that is.  Those that are wanted now go at once, while the host
  * captures what is to be done with them; those of the next step when all of this
  * one has been launched, while the device computes.  An event tells the stream
  * that computes when a set is there.
@@ -35,15 +35,65 @@ gpu_pictures_free(struct gpu *g)
 		cudaStreamSynchronize(p->stream);
 		cudaStreamDestroy(p->stream);
 	}
+	for (i = 0; i < p->nspans; i++)
+		cudaHostUnregister(p->spans[i].p);
 	for (i = 0; i < p->n; i++) {
 		if (p->sets[i].here != NULL)
 			cudaEventDestroy(p->sets[i].here);
-		if (p->sets[i].host != NULL)
-			cudaFreeHost(p->sets[i].host);
+		if (p->sets[i].host.p != NULL)
+			cudaFreeHost(p->sets[i].host.p);
 		free(p->sets[i].at);
 	}
+	free(p->spans);
 	free(p->sets);
 	free(p->table);
+}
+
+/* ---- pinned memory ------------------------------------------------------------ */
+
+/* Memory that cannot be pinned is as any other. */
+void
+gpu_pin(struct cb_engine *e, void *host, int64_t bytes)
+{
+	struct pictures *p = &gpu_of(e)->pictures;
+	struct span *more = realloc(p->spans, sizeof(*more) *
+	    (size_t)(p->nspans + 1));
+
+	if (more == NULL)
+		return;
+	p->spans = more;
+	if (cudaHostRegister(host, (size_t)bytes, cudaHostRegisterDefault) ==
+	    cudaSuccess)
+		p->spans[p->nspans++] = (struct span){ host, bytes };
+	else
+		cudaGetLastError();
+}
+
+void
+gpu_unpin(struct cb_engine *e, void *host)
+{
+	struct gpu *g = gpu_of(e);
+	struct pictures *p = &g->pictures;
+	int i;
+
+	for (i = 0; i < p->nspans; i++)
+		if (p->spans[i].p == host) {
+			CU(g, cudaHostUnregister(host));
+			p->spans[i] = p->spans[--p->nspans];
+			return;
+		}
+}
+
+static bool
+is_pinned(const struct pictures *p, const char *data, int64_t bytes)
+{
+	const struct span *s = p->spans;
+	int i;
+
+	for (i = 0; i < p->nspans; i++, s++)
+		if (data >= s->p && data + bytes <= s->p + s->bytes)
+			return true;
+	return false;
 }
 
 /* ---- sets ------------------------------------------------------------------- */
@@ -99,11 +149,13 @@ free_set(struct gpu *g)
 	return memset(&s[p->n++], 0, sizeof(*s));
 }
 
-/* Places for the pictures; the bytes of all, -1: no memory. */
-static int64_t
-lay_out(struct set *s, const struct cb_array *pictures, int P)
+/* Places for the pictures, as far apart as in memory that they share with a link.
+ * *device, *host: bytes that they take. */
+static int
+lay_out(struct gpu *g, struct set *s, const struct cb_array *pictures, int P,
+    int64_t *device, int64_t *host)
 {
-	int64_t at = 0;
+	struct picture *a;
 	void *more;
 	int i;
 
@@ -113,41 +165,59 @@ lay_out(struct set *s, const struct cb_array *pictures, int P)
 		s->at = more;
 		s->room = P;
 	}
+	*device = *host = 0;
 	for (i = 0; i < P; i++) {
-		s->at[i] = (struct picture){ pictures[i].data,
-		    cb_array_bytes(&pictures[i]), at };
-		at += (s->at[i].bytes + ALIGN - 1) / ALIGN * ALIGN;
+		a = &s->at[i];
+		a->data = pictures[i].data;
+		a->bytes = cb_array_bytes(&pictures[i]);
+		a->at = *device;
+		a->pinned = is_pinned(&g->pictures, a->data, a->bytes);
+		*device += (a->bytes + ALIGN - 1) / ALIGN * ALIGN;
+		if (!a->pinned)
+			*host = *device;
 	}
-	return at;
+	return 0;
 }
 
-/* Buffers of a free set, in powers of two so that they soon fit all.  New ones
- * on the device may be what an operation still uses, which the stream of the
- * copies would not know. */
-static bool
-make_room(struct gpu *g, struct set *s, int64_t n)
+/* What to make of a buffer that is too small: powers of two soon fit all. */
+static int64_t
+grown(int64_t n)
 {
 	int64_t bytes = LEAST;
-	void *p;
 
-	if (n <= s->bytes)
-		return true;
 	while (bytes < n)
 		bytes *= 2;
-	if (s->host != NULL)
-		CU(g, cudaFreeHost(s->host));
-	if (s->device != NULL)
-		gpu_release(&g->e, s->device);
-	s->host = NULL;
-	s->bytes = 0;
-	s->device = gpu_take(g, bytes);
+	return bytes;
+}
+
+/* New memory of the device may be what an operation still uses, which the stream
+ * of the copies would not know. */
+static bool
+device_room(struct gpu *g, struct buffer *b, int64_t n)
+{
+	if (n <= b->bytes)
+		return true;
+	if (b->p != NULL)
+		gpu_release(&g->e, b->p);
+	b->bytes = 0;
+	b->p = gpu_take(g, grown(n));
 	gpu_wait(g);
-	if (s->device == NULL || (s->here == NULL && !CU(g,
-	    cudaEventCreateWithFlags(&s->here, cudaEventDisableTiming))) ||
-	    !CU(g, cudaMallocHost(&p, (size_t)bytes)))
+	if (b->p != NULL)
+		b->bytes = grown(n);
+	return b->p != NULL;
+}
+
+static bool
+host_room(struct gpu *g, struct buffer *b, int64_t n)
+{
+	if (n <= b->bytes)
+		return true;
+	if (b->p != NULL)
+		CU(g, cudaFreeHost(b->p));
+	*b = (struct buffer){ NULL, 0 };
+	if (!CU(g, cudaMallocHost(&b->p, (size_t)grown(n))))
 		return false;
-	s->host = p;
-	s->bytes = bytes;
+	b->bytes = grown(n);
 	return true;
 }
 
@@ -156,7 +226,7 @@ gpu_expect(struct cb_engine *e, const struct cb_array *pictures, int P)
 {
 	struct gpu *g = gpu_of(e);
 	struct set *s = set_of(g, pictures, P);
-	int64_t n;
+	int64_t device = 0, host = 0;
 
 	if (P == 0 || g->code != CB_OK)
 		return;
@@ -164,11 +234,14 @@ gpu_expect(struct cb_engine *e, const struct cb_array *pictures, int P)
 		s->users++;
 		return;
 	}
-	if ((s = free_set(g)) == NULL || (n = lay_out(s, pictures, P)) < 0) {
+	if ((s = free_set(g)) == NULL ||
+	    lay_out(g, s, pictures, P, &device, &host) < 0) {
 		gpu_lib(g, -1);
 		return;
 	}
-	if (!make_room(g, s, n))
+	if (!device_room(g, &s->device, device) ||
+	    !host_room(g, &s->host, host) || (s->here == NULL && !CU(g,
+	    cudaEventCreateWithFlags(&s->here, cudaEventDisableTiming))))
 		return;
 	s->n = P;
 	s->users = 1;
@@ -192,20 +265,34 @@ gpu_forget(struct cb_engine *e, const struct cb_array *pictures, int P)
 
 /* ---- on their way ------------------------------------------------------------ */
 
+/* Where in pinned memory a picture is. */
+static const char *
+source(const struct set *s, const struct picture *a)
+{
+	char *to = (char *)s->host.p + a->at;
+
+	return a->pinned ? a->data : memcpy(to, a->data, (size_t)a->bytes);
+}
+
+/* Neighbours here and there are copied as one. */
 static void
 send(struct gpu *g, struct set *s)
 {
 	cudaStream_t stream = g->pictures.stream;
-	int64_t n = 0;
-	int i;
+	const struct picture *a = s->at, *end = a + s->n, *first;
+	const char *from, *next;
+	int64_t n;
 
-	for (i = 0; i < s->n; i++) {
-		memcpy(s->host + s->at[i].at, s->at[i].data,
-		    (size_t)s->at[i].bytes);
-		n = s->at[i].at + s->at[i].bytes;
+	for (next = source(s, a); a < end;) {
+		first = a;
+		from = next;
+		do {
+			n = a->at + a->bytes - first->at;
+			next = ++a < end ? source(s, a) : NULL;
+		} while (a < end && next - from == a->at - first->at);
+		CU(g, cudaMemcpyAsync((char *)s->device.p + first->at, from,
+		    (size_t)n, cudaMemcpyHostToDevice, stream));
 	}
-	CU(g, cudaMemcpyAsync(s->device, s->host, (size_t)n,
-	    cudaMemcpyHostToDevice, stream));
 	s->sent = true;
 	if (!CU(g, cudaEventRecord(s->here, stream)))
 		CU(g, cudaStreamSynchronize(stream));
@@ -266,7 +353,7 @@ table_of(struct gpu *g, const struct set *s, const struct cb_array *pictures,
 		k = find(s, &pictures[i], k);
 		t = &p->table[i];
 		*t = (struct cu_picture){
-		    .rgb = (const uint8_t *)s->device + s->at[k].at,
+		    .rgb = (const uint8_t *)s->device.p + s->at[k].at,
 		    .h = (int)pictures[i].dim[0],
 		    .w = (int)pictures[i].dim[1] };
 		cb_resized(&t->rows, &t->cols, t->h, t->w, S);

@@ -72,7 +72,7 @@ run(struct cb_scorer *s)
 	    .stop = cb_choice("--on-error", on_error, "skip", "stop"),
 	    .max_len = c->max_txt_len, .vocab = cb_scorer_vocab(s),
 	    .texts = &texts, .mask = cb_scorer_masks(s),
-	    .pictures_only = pairs != NULL };
+	    .pictures_only = pairs != NULL, .keep = CB_AHEAD };
 	struct cb_texts all = { 0 };
 	struct cb_feed *feed;
 	int64_t lost, rows = 0;

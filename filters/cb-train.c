@@ -71,6 +71,7 @@ train(struct cb_settings *s, struct cb_run_options *o)
 	struct cb_feed_options f = { .groups = s->train_batch_size,
 	    .stop = cb_choice("--on-error", on_error, "skip", "stop"),
 	    .need_labels = true, .max_len = s->max_txt_len,
+	    .keep = CB_AHEAD,
 	    .mask = s->task[0] == '\0' || cb_task_pretrains(s->task) };
 	struct cb_feed *feed;
 	int64_t done, lost;

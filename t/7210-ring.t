@@ -3,7 +3,7 @@
 # becomes of the memory or of either side, and a peer that means ill breaks
 # nothing.
 . "$(dirname "$0")/lib.sh"; . "$T/media.sh"
-plan 20
+plan 26
 python3 - <<'P'
 for name, n in ("long.y4m", 200), ("short.y4m", 30):
     with open(name, "wb") as f:
@@ -50,6 +50,22 @@ CB_LINK=tell pass-pictures write 3 5000 5000 2>tell | pass-pictures read >big
 is "$? $(cut -d' ' -f1 big)" "0 150000000" 'pictures larger than any memory'
 like tell ' 0 pictures through memory' 'go through the pipe'
 
+# Pictures that stay in memory until they are no longer wanted.
+for i in $(seq 30); do echo '{"question": "?", "answer": "a", "video_id": "v'$i'"}'; done >q.jsonl
+cb-list q.jsonl | fake-pictures 2 2 200 150 >pictures.cb
+keep-pictures 12 <pictures.cb >kept; read n sum stayed <kept
+is "$n $stayed" '120 0' 'without a link none stays'
+kept() { cb-list q.jsonl |
+    CB_LINK=tell fake-pictures 2 2 200 150 2>tell | keep-pictures "$@"; }
+for keep in '1' '12' '12 40' '12 119'; do
+	kept $keep >kept; rc=$?
+	read m was stayed <kept
+	is "$rc $m $was $((stayed >= 30))" "0 120 $sum 1" \
+	    "$keep kept: $stayed stay, all as they were"
+done
+kept 12 12 >kept; read m was stayed <kept
+like tell " $stayed pictures through memory" 'all of them, where there is room'
+
 # Shared memory is a file, and files may not be large here.
 CB_LINK=tell pass-pictures write 9 448 448 2>tell |
     (ulimit -f 64; pass-pictures read >few)
@@ -94,7 +110,7 @@ def ring(seals=6, size=4096 + (4 << 20)):	# SHRINK and GROW
 ill = sys.argv[1]
 fds = {"file": lambda: [os.open("short.y4m", os.O_RDONLY)],
        "unsealed": lambda: [ring(0)], "tiny": lambda: [ring(6, 4096)],
-       "huge": lambda: [ring(6, 100 << 20)], "fixed": lambda: [ring(14)],
+       "huge": lambda: [ring(6, 300 << 20)], "fixed": lambda: [ring(14)],
        "many": lambda: [ring(), ring(), ring()]}.get(ill, lambda: [ring()])()
 socket.send_fds(s, [b"r"], fds)
 if ill == "lies":			# of how much it has taken

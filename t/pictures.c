@@ -4,15 +4,18 @@
  *
  *	pictures ENGINE		against the twin
  *	pictures ENGINE two	two sets and no more: for the order of the calls
+ *	pictures ENGINE FAULT	what must not be done to memory that is pinned:
+ *				change it, unpin it, unmap it
  */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include "engine/engine.h"
 #include "tap.h"
 
-enum { S = 24, MOST = 6, SETS = 5, STEPS = 400 };
+enum { S = 24, MOST = 6, SETS = 5, STEPS = 400, BYTES = MOST * 3 << 14 };
 
 static const float mean[3] = { 123.675f, 116.28f, 103.53f };
 static const float std[3] = { 1, 2, .5f };
@@ -25,6 +28,15 @@ draw(uint32_t n)
 	const struct cb_rng r = { 11, 7, 0, 0 };
 
 	return cb_rng_u32(&r, drawn++) % n;
+}
+
+static uint8_t *
+pages(void)
+{
+	void *p = mmap(NULL, BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE |
+	    MAP_ANONYMOUS, -1, 0);
+
+	return p == MAP_FAILED ? NULL : p;
 }
 
 /* P pictures of any size in memory of their own. */
@@ -46,7 +58,8 @@ fill(struct pack *k, int P, int side)
 		    .dim = { 1 + draw((uint32_t)side), 1 +
 		    draw((uint32_t)side), 3 } };
 		k->a[i].data = k->memory + at;
-		at += cb_array_bytes(&k->a[i]);
+		/* some are neighbours as in memory that is shared */
+		at += (cb_array_bytes(&k->a[i]) + 63) / 64 * 64;
 	}
 	for (i = 0; i < at; i++)
 		k->memory[i] = (uint8_t)draw(256);
@@ -189,6 +202,22 @@ any_order(struct pack *k, struct cb_elem *x)
 	ok(bad == 0 && seen > 20, "%d times in any order", seen);
 }
 
+/* The copies have been asked for; nobody has waited. */
+static void
+fault(struct pack *k, struct cb_elem *x, const char *what)
+{
+	fill(&k[0], 2, 40);
+	e->expect(e, k[0].a, 2);
+	make(x, k[0].a, 2);
+	if (strcmp(what, "change") == 0)
+		memset(k[0].memory, 1, 100);
+	else if (strcmp(what, "unpin") == 0)
+		e->unpin(e, k[0].memory);
+	else
+		munmap(k[0].memory, BYTES);
+	e->sync(e);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -200,9 +229,15 @@ main(int argc, char **argv)
 	    cb_engine_open(&twin, "ref", 1) < 0)
 		return cb_complain();
 	for (i = 0; i < SETS; i++)
-		k[i].memory = malloc((size_t)MOST * 3 << 14);
+		if ((k[i].memory = pages()) == NULL)
+			return 1;
+	for (i = 0; i < SETS; i += 2)	/* others are not */
+		e->pin(e, k[i].memory, BYTES);
 	x = room(e, MOST);
-	if (argc > 2) {
+	if (argc > 2 && strcmp(argv[2], "two") != 0) {
+		fault(k, x, argv[2]);
+		return 0;
+	} else if (argc > 2) {
 		plan(6);
 		two(k, x, 60);
 		two(k, x, 30);	/* now there is memory for them */
@@ -214,8 +249,10 @@ main(int argc, char **argv)
 		any_order(k, x);
 		ok(e->sync(e) == 0, "without an error");
 	}
-	for (i = 0; i < SETS; i++)
-		free(k[i].memory);
+	for (i = 0; i < SETS; i++) {
+		e->unpin(e, k[i].memory);
+		munmap(k[i].memory, BYTES);
+	}
 	e->release(e, x);
 	e->free(e);
 	twin->free(twin);

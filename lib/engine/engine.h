@@ -127,11 +127,17 @@ struct cb_engine {
 	 * forget(), which waits if somebody still reads them.  To expect them
 	 * again, or some of them, takes as many more forget(); to forget what
 	 * is not expected does nothing.  The array itself is free on return.
+	 * What lies in memory that is pinned goes from there without a copy.
 	 */
 	void	(*expect)(struct cb_engine *e, const struct cb_array *pictures,
 		    int P);
 	void	(*forget)(struct cb_engine *e, const struct cb_array *pictures,
 		    int P);
+
+	/* Host memory in which pictures will lie, on whole pages, until unpin();
+	 * those that were expected are forgotten before. */
+	void	(*pin)(struct cb_engine *e, void *host, int64_t bytes);
+	void	(*unpin)(struct cb_engine *e, void *host);
 
 	/*
 	 * x [P,S,S,3] = (BGR of (resize and pad of picture) - mean) / std: the

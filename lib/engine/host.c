@@ -51,6 +51,21 @@ host_pictures(struct cb_engine *e, const struct cb_array *pictures, int P)
 }
 
 void
+host_pin(struct cb_engine *e, void *host, int64_t bytes)
+{
+	(void)e;
+	(void)host;
+	(void)bytes;
+}
+
+void
+host_unpin(struct cb_engine *e, void *host)
+{
+	(void)e;
+	(void)host;
+}
+
+void
 host_zero(struct cb_engine *e, void *p, int64_t bytes)
 {
 	(void)e;

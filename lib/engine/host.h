@@ -65,6 +65,8 @@ void	host_get_elem(struct cb_engine *e, float *to,
 /* expect() and forget() */
 void	host_pictures(struct cb_engine *e, const struct cb_array *pictures,
 	    int P);
+void	host_pin(struct cb_engine *e, void *host, int64_t bytes);
+void	host_unpin(struct cb_engine *e, void *host);
 void	host_zero(struct cb_engine *e, void *p, int64_t bytes);
 
 int	cb_ref_open(struct cb_engine **out);

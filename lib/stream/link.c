@@ -26,6 +26,11 @@
 #define STRANGERS 8		/* refused in one look */
 #define HEAR_MAX 64		/* messages in one look */
 
+/* Memory for pictures that are copied out at once: of how many, and how much at
+ * most. */
+#define ITEMS 4
+#define PASSING ((int64_t)32 << 20)
+
 /* Seconds that a writer waits for a reader that has emptied the pipe, at a time
  * and in all. */
 #define WAIT 0.1
@@ -43,9 +48,14 @@ struct link {
 };
 
 struct peer {
-	int sock;
+	pthread_mutex_t lock;
+	int users;		/* who has it open, and loans */
+	int sock;		/* -1: closed */
 	struct ring *ring;
 	bool offered;
+	int64_t keep;		/* pictures that are wanted there at once */
+	bool ample;		/* there is memory for these */
+	int64_t came, stayed;	/* through the ring */
 };
 
 /* 0: the name of the pipe's socket; -1: no pipe, or CB_LINK=0. */
@@ -67,6 +77,14 @@ name_socket(struct sockaddr_un *a, socklen_t *n, int fd)
 	*n = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1) +
 	    (socklen_t)k;
 	return 0;
+}
+
+static bool
+tells(void)
+{
+	const char *set = getenv("CB_LINK");
+
+	return set != NULL && strcmp(set, "tell") == 0;
 }
 
 static bool
@@ -99,7 +117,6 @@ drop(int *fd)
 struct link *
 link_listen(int fd)
 {
-	const char *set = getenv("CB_LINK");
 	struct sockaddr_un a;
 	struct link *l;
 	socklen_t n;
@@ -108,7 +125,7 @@ link_listen(int fd)
 		return NULL;
 	l->pipe = fd;
 	l->peer = -1;
-	l->tell = set != NULL && strcmp(set, "tell") == 0;
+	l->tell = tells();
 	l->listener = new_socket();
 	if (l->listener < 0 || bind(l->listener, (void *)&a, n) < 0 ||
 	    listen(l->listener, STRANGERS) < 0) {
@@ -324,8 +341,30 @@ peer_connect(int fd)
 		drop(&sock);
 		return NULL;
 	}
+	pthread_mutex_init(&peer->lock, NULL);
+	peer->users = 1;
 	peer->sock = sock;
 	return peer;
+}
+
+/* Wakes the writer or closes the socket, if so, and leaves. */
+static void
+leave(struct peer *p, bool wake, bool close)
+{
+	bool last;
+
+	pthread_mutex_lock(&p->lock);
+	if (wake && p->sock >= 0)
+		(void)send(p->sock, "w", 1, MSG_NOSIGNAL | MSG_DONTWAIT);
+	if (close)
+		drop(&p->sock);
+	last = --p->users == 0;
+	pthread_mutex_unlock(&p->lock);
+	if (!last)
+		return;
+	ring_free(p->ring);
+	pthread_mutex_destroy(&p->lock);
+	free(p);
 }
 
 void
@@ -333,9 +372,10 @@ peer_close(struct peer *p)
 {
 	if (p == NULL)
 		return;
-	drop(&p->sock);
-	ring_free(p->ring);
-	free(p);
+	if (p->keep > 0 && tells())
+		cb_warn("link: %lld of %lld pictures in memory stayed there",
+		    (long long)p->stayed, (long long)p->came);
+	leave(p, false, true);
 }
 
 /* One message, with a descriptor unless fd is -1. */
@@ -374,6 +414,23 @@ peer_ask(struct peer *p, const json_t *plan)
 }
 
 void
+peer_keep(struct peer *p, int64_t pictures)
+{
+	if (p != NULL && !p->offered)
+		p->keep = pictures;
+}
+
+/* For pictures of this size; those that stay may have three quarters. */
+static int64_t
+memory_for(struct peer *p, int64_t bytes)
+{
+	p->ample = p->keep > 0 && bytes <= RING_MAX / 4 * 3 / p->keep;
+	if (p->ample)
+		return bytes * p->keep / 3 * 4 + RING_MIN;
+	return bytes > PASSING / ITEMS ? PASSING : bytes * ITEMS;
+}
+
+void
 peer_offer(struct peer *p, int64_t bytes)
 {
 	int fd;
@@ -381,7 +438,7 @@ peer_offer(struct peer *p, int64_t bytes)
 	if (p == NULL || p->offered)
 		return;
 	p->offered = true;
-	if ((p->ring = ring_new(&fd, bytes)) == NULL)
+	if ((p->ring = ring_new(&fd, memory_for(p, bytes))) == NULL)
 		return;
 	if (say(p, "r", 1, fd) < 0) {
 		ring_free(p->ring);
@@ -390,15 +447,34 @@ peer_offer(struct peer *p, int64_t bytes)
 	close(fd);
 }
 
-int
-peer_take(struct peer *p, void *to, int64_t at, int64_t bytes)
+void *
+peer_memory(const struct peer *p, int64_t *bytes)
 {
-	bool tell;
+	return p == NULL || p->ring == NULL || !p->ample ? NULL :
+	    ring_memory(p->ring, bytes);
+}
 
-	if (p == NULL || p->ring == NULL ||
-	    ring_take(p->ring, &tell, to, at, bytes) < 0)
+int
+peer_take(struct peer *p, struct loan *l, int64_t at, int64_t bytes)
+{
+	bool stay;
+
+	if (p == NULL || p->ring == NULL)
 		return -1;
-	if (tell)
-		(void)say(p, "w", 1, -1);
+	stay = p->ample && !ring_tight(p->ring, bytes);
+	*l = (struct loan){ .peer = p, .stay = stay };
+	if (ring_take(p->ring, &l->data, &l->item, at, bytes) < 0)
+		return -1;
+	p->came++;
+	p->stayed += stay;
+	pthread_mutex_lock(&p->lock);
+	p->users++;
+	pthread_mutex_unlock(&p->lock);
 	return 0;
+}
+
+void
+peer_give(struct loan *l)
+{
+	leave(l->peer, ring_give(l->peer->ring, l->item), false);
 }

@@ -46,10 +46,25 @@ void	peer_close(struct peer *p);	/* takes NULL */
 
 /* These never wait and take NULL; what cannot be sent has not been said. */
 void	peer_ask(struct peer *p, const json_t *plan);
+/* So many pictures are to stay in the shared memory at once; before it is
+ * offered. */
+void	peer_keep(struct peer *p, int64_t pictures);
 /* A picture of so many bytes came through the pipe: others need not.  Once. */
 void	peer_offer(struct peer *p, int64_t bytes);
+/* The memory in which pictures stay; NULL: there is none. */
+void	*peer_memory(const struct peer *p, int64_t *bytes);
 
-/* Copies what lies in the shared memory; -1: there is none, or not there. */
-int	peer_take(struct peer *p, void *to, int64_t at, int64_t bytes);
+/* What lies in the shared memory, until it is given back, on any thread; that may
+ * be when the peer is closed. */
+struct loan {
+	struct peer *peer;
+	void	*data;
+	uint64_t item;
+	bool	 stay;		/* there is room enough to keep it for long */
+};
+
+/* -1: there is no such memory. */
+int	peer_take(struct peer *p, struct loan *l, int64_t at, int64_t bytes);
+void	peer_give(struct loan *l);
 
 #endif

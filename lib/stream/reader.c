@@ -4,8 +4,8 @@
  * A scanner walks the msgpack tokens as they arrive.  It copies small things
  * to a buffer, one message's worth; the data of a tensor it reads straight into
  * memory of their own, aligned, and leaves a struct cb_array in the buffer in
- * place of the ext; or it copies them from the memory of the link, where they
- * are there.  msgpack-c then unpacks the buffer.  So big data are copied once and
+ * place of the ext; or it finds them in the memory of the link, where they stay
+ * if there is room (cb_reader_keep()).  msgpack-c then unpacks the buffer.  So big data are copied once and
  * never again, and everything that msgpack-c is given has been checked: it is
  * whole, not nested too deep, and small.
  *
@@ -188,15 +188,16 @@ room_for(struct cb_reader *r, int64_t n)
 }
 
 /* Takes the data, the message's from now on, and leaves the array in the text,
- * as an ext. */
+ * as an ext.  release(arg) will free them. */
 static int
-keep_tensor(struct scan *s, struct cb_array *a)
+keep_tensor(struct scan *s, struct cb_array *a, void (*release)(void *),
+    void *arg)
 {
 	const unsigned char head[3] = { 0xc7, sizeof(struct cb_array),
 	    CB_EXT_TENSOR };
 
-	if (!msgpack_zone_push_finalizer(s->zone, free, a->data)) {
-		free(a->data);
+	if (!msgpack_zone_push_finalizer(s->zone, release, arg)) {
+		release(arg);
 		return cb_fail(CB_ENOMEM, "message");
 	}
 	if (keep(s, head, sizeof(head)) < 0)
@@ -266,7 +267,37 @@ scan_tensor(struct cb_reader *r, struct scan *s, int64_t n)
 		return -1;
 	if (a.type == CB_U8 && bytes >= WIRE_SHARE)
 		peer_offer(r->peer, bytes);
-	return keep_tensor(s, &a);
+	return keep_tensor(s, &a, free, a.data);
+}
+
+static void
+give_back(void *loan)
+{
+	peer_give(loan);
+	free(loan);
+}
+
+/* Data that lie in the memory of the link stay there or are copied. */
+static int
+keep_shared(struct cb_reader *r, struct scan *s, struct cb_array *a,
+    int64_t at, int64_t bytes)
+{
+	struct loan *l = malloc(sizeof(*l));
+
+	if (l == NULL)
+		return cb_fail(CB_ENOMEM, "message");
+	if (peer_take(r->peer, l, at, bytes) < 0) {
+		free(l);
+		return cb_fail(CB_EFORMAT, "%s: a tensor in shared memory that "
+		    "was not offered", r->name);
+	}
+	a->data = l->data;
+	if (l->stay)
+		return keep_tensor(s, a, give_back, l);
+	if ((a->data = room_for(r, bytes)) != NULL)
+		memcpy(a->data, l->data, (size_t)bytes);
+	give_back(l);
+	return a->data == NULL ? -1 : keep_tensor(s, a, free, a->data);
 }
 
 /* The same of one whose data are in the memory of the link. */
@@ -287,14 +318,7 @@ scan_shared(struct cb_reader *r, struct scan *s, int64_t n)
 	if (a.type != CB_U8)
 		return cb_fail(CB_EFORMAT, "%s: a tensor of type %s in shared "
 		    "memory", r->name, cb_dtype_name(a.type));
-	if ((a.data = room_for(r, bytes)) == NULL)
-		return -1;
-	if (peer_take(r->peer, a.data, at, bytes) < 0) {
-		free(a.data);
-		return cb_fail(CB_EFORMAT, "%s: a tensor in shared memory that "
-		    "was not offered", r->name);
-	}
-	return keep_tensor(s, &a);
+	return keep_shared(r, s, &a, at, bytes);
 }
 
 /* ---- tokens ------------------------------------------------------------- */
@@ -556,6 +580,18 @@ void
 cb_reader_ask(struct cb_reader *r, const json_t *what)
 {
 	peer_ask(r->peer, what);
+}
+
+void
+cb_reader_keep(struct cb_reader *r, int64_t pictures)
+{
+	peer_keep(r->peer, pictures);
+}
+
+void *
+cb_reader_memory(const struct cb_reader *r, int64_t *bytes)
+{
+	return peer_memory(r->peer, bytes);
 }
 
 void

@@ -2,14 +2,16 @@
  * The shared memory of a link.  One page of state, then the bytes.
  *
  * An item lies in one piece; what does not fit before the end begins again at
- * the start.  The only state that both sides use is how many items were taken,
- * which the reader counts, and a flag by which the writer asks to be woken.
+ * the start.  The only state that both sides use is how many items the reader
+ * has done with, in the order in which they came, and a flag by which the writer
+ * asks to be woken.
  *
  * The memory is sealed against shrinking by the one who makes it, and the other
  * looks, since to touch pages that are gone is to be killed.
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,7 +23,6 @@
 #include "stream/ring.h"
 
 #define STATE 4096		/* bytes before the data */
-#define ITEMS 4			/* of the size that the ring is made for */
 #define ITEM_ALIGN 64
 #define SEALS (F_SEAL_SHRINK | F_SEAL_GROW)
 
@@ -40,6 +41,11 @@ struct ring {
 	int64_t head;			/* where the next item goes */
 	uint64_t put, taken;		/* items */
 	int64_t out[OUT];		/* where item i lies, at i % OUT */
+	/* the reader's */
+	pthread_mutex_t lock;
+	uint64_t come, gone;		/* items; the first `gone` are done with */
+	int64_t held;			/* bytes of the others */
+	struct { int64_t bytes; bool done; } in[OUT];	/* item i at i % OUT */
 };
 
 static struct ring *
@@ -59,6 +65,7 @@ map(int fd, int64_t bytes)
 	r->state = p;
 	r->data = (char *)p + STATE;
 	r->bytes = bytes;
+	pthread_mutex_init(&r->lock, NULL);
 	return r;
 }
 
@@ -73,13 +80,12 @@ may_have(int64_t bytes)
 }
 
 struct ring *
-ring_new(int *fd, int64_t item_bytes)
+ring_new(int *fd, int64_t bytes)
 {
-	int64_t bytes = item_bytes > RING_MAX / ITEMS ? RING_MAX :
-	    item_bytes * ITEMS;
 	struct ring *r = NULL;
 
-	bytes = bytes < RING_MIN ? RING_MIN : bytes;
+	bytes = bytes < RING_MIN ? RING_MIN : bytes > RING_MAX ? RING_MAX :
+	    bytes;
 	bytes = (bytes + STATE - 1) / STATE * STATE;
 	if (!may_have(STATE + bytes))
 		return NULL;
@@ -114,7 +120,14 @@ ring_free(struct ring *r)
 	if (r == NULL)
 		return;
 	munmap(r->state, (size_t)(STATE + r->bytes));
+	pthread_mutex_destroy(&r->lock);
 	free(r);
+}
+
+static int64_t
+room_of(int64_t bytes)
+{
+	return (bytes + ITEM_ALIGN - 1) / ITEM_ALIGN * ITEM_ALIGN;
 }
 
 /* ---- the writer ------------------------------------------------------------ */
@@ -149,7 +162,7 @@ find_room(const struct ring *r, int64_t bytes)
 int64_t
 ring_put(struct ring *r, const void *data, int64_t bytes)
 {
-	int64_t room = (bytes + ITEM_ALIGN - 1) / ITEM_ALIGN * ITEM_ALIGN, at;
+	int64_t room = room_of(bytes), at;
 
 	if (room > r->bytes)
 		return -2;
@@ -175,13 +188,62 @@ ring_want_room(struct ring *r)
 /* ---- the reader ------------------------------------------------------------ */
 
 int
-ring_take(struct ring *r, bool *tell, void *to, int64_t at, int64_t bytes)
+ring_take(struct ring *r, void **data, uint64_t *item, int64_t at,
+    int64_t bytes)
 {
-	*tell = false;
+	int rc = -1;
+
 	if (at < 0 || bytes < 0 || at > r->bytes || bytes > r->bytes - at)
 		return -1;
-	memcpy(to, r->data + at, (size_t)bytes);
-	atomic_fetch_add(&r->state->taken, 1);
-	*tell = atomic_exchange(&r->state->want, 0) != 0;
-	return 0;
+	*data = r->data + at;
+	pthread_mutex_lock(&r->lock);
+	if (r->come - r->gone < OUT) {
+		*item = r->come++;
+		r->in[*item % OUT].bytes = room_of(bytes);
+		r->in[*item % OUT].done = false;
+		r->held += room_of(bytes);
+		rc = 0;
+	}
+	pthread_mutex_unlock(&r->lock);
+	return rc;
+}
+
+bool
+ring_give(struct ring *r, uint64_t item)
+{
+	uint64_t before;
+	bool tell = false;
+
+	pthread_mutex_lock(&r->lock);
+	before = r->gone;
+	r->held -= r->in[item % OUT].bytes;
+	r->in[item % OUT].done = true;
+	while (r->gone < r->come && r->in[r->gone % OUT].done)
+		r->gone++;
+	if (r->gone > before) {
+		atomic_store(&r->state->taken, r->gone);
+		tell = atomic_exchange(&r->state->want, 0) != 0;
+	}
+	pthread_mutex_unlock(&r->lock);
+	return tell;
+}
+
+/* Not if it has a quarter still. */
+bool
+ring_tight(struct ring *r, int64_t bytes)
+{
+	bool tight;
+
+	pthread_mutex_lock(&r->lock);
+	tight = r->held + room_of(bytes) > r->bytes / 4 * 3 ||
+	    r->come - r->gone >= OUT / 4 * 3;
+	pthread_mutex_unlock(&r->lock);
+	return tight;
+}
+
+void *
+ring_memory(const struct ring *r, int64_t *bytes)
+{
+	*bytes = r->bytes;
+	return r->data;
 }

@@ -128,6 +128,16 @@ int64_t	cb_reader_skipped(const struct cb_reader *r);
  */
 void	cb_reader_ask(struct cb_reader *r, const json_t *what);
 
+/*
+ * So many pictures are kept at once, and their messages freed on any thread.
+ * Those that come through memory (cb-link(7)) then stay where they lie, while
+ * there is room, instead of being copied.  Before the first picture.
+ */
+void	cb_reader_keep(struct cb_reader *r, int64_t pictures);
+/* The memory in which pictures stay, until the reader is closed and all messages
+ * are freed; NULL: there is none so far. */
+void	*cb_reader_memory(const struct cb_reader *r, int64_t *bytes);
+
 /* Caps against hostile lengths; 0 keeps the default (1 GiB a message). */
 void	cb_reader_limit(struct cb_reader *r, int64_t message_bytes);
 

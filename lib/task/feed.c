@@ -125,6 +125,29 @@ cb_feed_skipped(const struct cb_feed *f)
 	return f->skipped + (upstream > f->marked ? upstream : f->marked);
 }
 
+/* Tells the reader how many pictures are kept at once, by the first group or
+ * batch: others are like it. */
+static void
+keep_pictures(struct cb_feed *f, const struct cb_msg *m)
+{
+	const msgpack_object *map = cb_map_get(&m->root, "batch"), *media;
+	int64_t dim[4] = { f->o.keep, f->o.groups, 1, 1 }, n;
+
+	if (f->kept || f->o.keep == 0)
+		return;
+	f->kept = true;		/* or it cannot be known */
+	media = cb_map_get(map, "media");
+	if (media != NULL && media->type == MSGPACK_OBJECT_ARRAY)
+		dim[1] = media->via.array.size;
+	if (map == NULL)
+		map = cb_map_get(cb_map_get(&m->root, "group"), "plan");
+	if (feed_int_or(map, "clips", &dim[2]) == 0 &&
+	    feed_int_or(map, "frames", &dim[3]) == 0 &&
+	    dim[2] > 0 && dim[3] > 0 &&
+	    cb_size_mul(&n, 1, 4, dim, INT32_MAX) == 0)
+		cb_reader_keep(f->r, n);
+}
+
 /* ---- the feed ----------------------------------------------------------- */
 
 /*
@@ -141,6 +164,7 @@ next_piece(struct cb_feed *f, struct group *g, struct cb_batch **out, bool any)
 			return rc;
 		switch (cb_msg_kind(m)) {
 		case CB_MSG_GROUP:
+			keep_pictures(f, m);
 			if (group_gather(f, g, m) < 0 ||
 			    (rc = group_judge(f, g)) < 0)
 				return -1;
@@ -154,6 +178,7 @@ next_piece(struct cb_feed *f, struct group *g, struct cb_batch **out, bool any)
 				return cb_fail(CB_EFORMAT, "%s: a batch among "
 				    "groups", f->name);
 			}
+			keep_pictures(f, m);
 			return batch_take(f, out, m) < 0 ? -1 : 2;
 		default:
 			rc = f->o.other != NULL ?
@@ -189,5 +214,7 @@ cb_feed_next(struct cb_feed *f, struct cb_batch **out)
 	for (i = 0; i < f->o.groups; i++)
 		group_clear(&g[i]);
 	free(g);
+	if (rc > 0)
+		(*out)->memory = cb_reader_memory(f->r, &(*out)->memory_bytes);
 	return rc;
 }

@@ -41,7 +41,7 @@ struct cb_feed {
 	int64_t marked;		/* bad groups that carried their error: the
 				 * upstream has counted these */
 	int64_t skipped;	/* others */
-	bool ended;
+	bool ended, kept;	/* kept: the reader knows how many are */
 };
 
 /* ---- feed.c -------------------------------------------------------------- */

@@ -96,6 +96,10 @@ struct cb_batch {
 	struct cb_array *pictures;	/* [B*K*T] u8 [H,W,3]: video, clip, frame */
 	int64_t	*index;			/* [B*K*T] frame numbers */
 	double	*pts_s;			/* [B*K*T] */
+	/* Where pictures lie that stayed where they came; NULL: nowhere.  The
+	 * same for all batches of a feed, and there until that is closed. */
+	void	*memory;
+	int64_t	 memory_bytes;
 	/* private: the messages that data and examples lie in */
 	struct cb_msg *own, **messages;
 	int64_t	 nmessages;
@@ -115,6 +119,8 @@ struct cb_feed_options {
 	bool	 pictures_only;	/* groups need no texts, and theirs are not
 				 * looked at: N is 0 */
 	bool	 mask;		/* of captions that have no ids yet: mask words */
+	int	 keep;		/* batches whose pictures may stay where they
+				 * came, in memory that is shared; 0: none */
 	/* Questions asked of groups that have no texts; or NULL. */
 	const struct cb_strs *texts;
 	/* Vocabulary for texts without ids; borrowed.  NULL: the header's.

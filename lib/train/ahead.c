@@ -15,13 +15,14 @@
 
 #include "train.h"
 
-#define DEPTH 2
+#define DEPTH (CB_AHEAD - 2)
 
 struct cb_ahead {
 	struct cb_feed *feed;
 	int	 fd;
 	struct cb_engine *e;
 	const struct cb_batch *expected;	/* of the queue; NULL: none */
+	void	*pinned;		/* where pictures stay; NULL: none yet */
 	pthread_t thread;
 	pthread_mutex_t lock;
 	pthread_cond_t changed;		/* there is room, or quit */
@@ -113,6 +114,10 @@ cb_ahead_next(struct cb_ahead *a, struct cb_batch **out)
 			    a->why);
 	}
 	pthread_mutex_unlock(&a->lock);
+	if (rc > 0 && (*out)->memory != a->pinned) {
+		a->pinned = (*out)->memory;
+		a->e->pin(a->e, a->pinned, (*out)->memory_bytes);
+	}
 	return rc;
 }
 
@@ -188,6 +193,8 @@ cb_ahead_close(struct cb_ahead *a)
 	pthread_join(a->thread, NULL);
 	for (i = 0; i < a->n; i++)
 		cb_ahead_done(a, a->queue[i]);
+	if (a->pinned != NULL)
+		a->e->unpin(a->e, a->pinned);
 	pthread_mutex_destroy(&a->lock);
 	pthread_cond_destroy(&a->changed);
 	sem_destroy(&a->ready);

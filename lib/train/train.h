@@ -318,6 +318,9 @@ void	cb_cells_sample(int32_t *cells, int n, int V, uint64_t seed,
 
 /* ---- batches ahead of the engine: ahead.c ---------------------------------- */
 
+/* Batches in memory at once: one being read, two that wait, one in work. */
+#define CB_AHEAD 4
+
 struct cb_ahead;
 
 /* Starts a thread that reads the feed, borrowed, which is its own until

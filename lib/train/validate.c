@@ -170,7 +170,7 @@ validate_run(json_t **metrics, struct cb_figure *f, int64_t *skipped,
 	const struct cb_settings *c = cb_scorer_settings(s);
 	struct cb_feed_options o = { .groups = c->val_batch_size,
 	    .max_len = c->max_txt_len, .vocab = cb_scorer_vocab(s),
-	    .mask = cb_scorer_masks(s) };
+	    .mask = cb_scorer_masks(s), .keep = CB_AHEAD };
 	struct cb_feed *feed = NULL;
 	int fd = -1, rc, status;
 	pid_t pid;

@@ -81,12 +81,16 @@ void	fiber_enter(void);	/* once per host thread that runs blocks */
 
 /* ---- memory */
 
-enum Kind { DEVICE, SHARED, PINNED };
+/* LOCKED is memory of the program that is pinned. */
+enum Kind { DEVICE, SHARED, PINNED, LOCKED };
 struct Area { char *p; size_t n; Kind kind; };
 
 /* Filled with 0xFF, which is a NaN in every float type.  NULL: none left. */
 void	*area_new(size_t n, Kind kind, size_t align);
 bool	area_free(void *p, Kind kind);	/* false: no such area */
+/* Memory that is LOCKED, and no more; false: part of it is already; is not. */
+bool	area_lock(void *p, size_t n);
+bool	area_unlock(void *p);
 /* The area that holds p, NULL: none. */
 const Area *area_of(const void *p);
 size_t	area_total(void);		/* bytes of DEVICE */

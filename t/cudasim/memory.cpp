@@ -75,6 +75,28 @@ area_free(void *p, Kind kind)
 	return true;
 }
 
+bool
+area_lock(void *p, size_t n)
+{
+	auto i = areas.upper_bound((const char *)p);
+
+	if (i != areas.end() && (char *)p + n > i->second.p)
+		return false;
+	areas[(char *)p + n] = { (char *)p, n, LOCKED };
+	return true;
+}
+
+bool
+area_unlock(void *p)
+{
+	const Area *a = area_of(p);
+
+	if (a == NULL || a->p != p || a->kind != LOCKED)
+		return false;
+	areas.erase(a->p + a->n);
+	return true;
+}
+
 size_t
 area_total(void)
 {
@@ -86,7 +108,7 @@ good_pointer(const Launch &l, int arg, const void *p)
 {
 	const Area *a = area_of(p);
 
-	if (p == NULL || (a != NULL && a->kind != SHARED))
+	if (p == NULL || (a != NULL && a->kind != SHARED && a->kind != LOCKED))
 		return true;
 	/* One past the end of an area may go along where nothing is read. */
 	if (areas.count((const char *)p) != 0)
@@ -328,6 +350,8 @@ void
 range_read(const void *p, size_t n, const char *what)
 {
 	inside(p, n, what);
+	if (!in_arena(p))
+		return;
 	for (size_t i = 0; i < n; i += 1 << 20)
 		touch((const char *)p + i, (int)(n - i < 1 << 20 ? n - i :
 		    1 << 20), READ, true);
@@ -337,6 +361,8 @@ void
 range_write(void *p, size_t n, const char *what)
 {
 	inside(p, n, what);
+	if (!in_arena(p))
+		return;
 	for (size_t i = 0; i < n; i += 1 << 20)
 		touch((char *)p + i, (int)(n - i < 1 << 20 ? n - i : 1 << 20),
 		    WRITE, true);

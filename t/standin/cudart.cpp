@@ -5,6 +5,7 @@
  * API reference.
  */
 #include <string.h>
+#include <sys/mman.h>
 
 #include <map>
 #include <string>
@@ -43,7 +44,7 @@ on_host(const void *p)
 {
 	const Area *a = area_of(p);
 
-	return a == NULL || a->kind == PINNED;
+	return a == NULL || a->kind == PINNED || a->kind == LOCKED;
 }
 
 extern "C" {
@@ -183,6 +184,47 @@ cudaFreeHost(void *p)
 	return cudaSuccess;
 }
 
+/* Copies that wait to read an area of host memory, by its beginning. */
+static std::map<const void *, int> waiting;
+
+/* Memory of the program, page by page, which must not go while it is pinned. */
+cudaError_t
+cudaHostRegister(void *p, size_t n, unsigned)
+{
+	Lock lock;
+
+	if (break_captures("cudaHostRegister"))
+		return last_error(cudaErrorStreamCaptureUnsupported);
+	if (refuse("cudaHostRegister"))
+		return last_error(cudaErrorMemoryAllocation);
+	if (p == NULL || n == 0)
+		return last_error(cudaErrorInvalidValue);
+	return area_lock(p, n) ? cudaSuccess :
+	    last_error(cudaErrorHostMemoryAlreadyRegistered);
+}
+
+cudaError_t
+cudaHostUnregister(void *p)
+{
+	Lock lock;
+
+	refuse("cudaHostUnregister");
+	if (waiting[p] > 0)
+		fault("%p is unregistered before it was copied", p);
+	return area_unlock(p) ? cudaSuccess :
+	    last_error(cudaErrorHostMemoryNotRegistered);
+}
+
+static bool
+is_mapped(const void *p, size_t n)
+{
+	uintptr_t first = (uintptr_t)p / 4096 * 4096;
+	std::vector<unsigned char> pages(n / 4096 + 2);
+
+	return mincore((void *)first, (uintptr_t)p + n - first,
+	    pages.data()) == 0;
+}
+
 static const char *
 direction(const void *to, const void *from)
 {
@@ -249,10 +291,15 @@ cudaMemcpyAsync(void *to, const void *from, size_t n, enum cudaMemcpyKind kind,
 		return enqueue(s, "cudaMemcpyAsync", [=] {
 		    copy(to, kept->data(), n); });
 	}
-	if (!captured && on_host(from) && !on_host(to)) {
+	if (!captured && n > 0 && on_host(from) && !on_host(to)) {
 		uint64_t sum = sum_of(from, n);
+		const void *area = area_of(from)->p;
 
+		waiting[area]++;
 		return enqueue(s, "cudaMemcpyAsync to the device", [=] {
+			waiting[area]--;
+			if (!is_mapped(from, n))
+				fault("%p is gone before it was copied", from);
 			if (sum_of(from, n) != sum)
 				fault("%p was changed before it was copied",
 				    from);
@@ -344,6 +391,10 @@ cudaGetErrorName(cudaError_t e)
 		return "cudaErrorInvalidDevice";
 	case cudaErrorInvalidResourceHandle:
 		return "cudaErrorInvalidResourceHandle";
+	case cudaErrorHostMemoryAlreadyRegistered:
+		return "cudaErrorHostMemoryAlreadyRegistered";
+	case cudaErrorHostMemoryNotRegistered:
+		return "cudaErrorHostMemoryNotRegistered";
 	case cudaErrorNotReady:
 		return "cudaErrorNotReady";
 	case cudaErrorLaunchFailure:

@@ -221,6 +221,7 @@ static const struct cb_engine table = {
 	.put = host_put, .get = host_put, .put_elem = host_put_elem,
 	.get_elem = host_get_elem, .zero = host_zero, .sync = cpu_sync,
 	.expect = host_pictures, .forget = host_pictures,
+	.pin = host_pin, .unpin = host_unpin,
 	.prepare = cpu_prepare,
 	.conv_new = cpu_conv_new, .conv_free = cpu_conv_free,
 	.conv_pack = cpu_conv_pack, .conv_fwd = cpu_conv_fwd,

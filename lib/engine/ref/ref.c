@@ -33,6 +33,7 @@ static const struct cb_engine table = {
 	.put = host_put, .get = host_put, .put_elem = host_put_elem,
 	.get_elem = host_get_elem, .zero = host_zero, .sync = ref_sync,
 	.expect = host_pictures, .forget = host_pictures,
+	.pin = host_pin, .unpin = host_unpin,
 	.prepare = ref_prepare,
 	.conv_new = ref_conv_new, .conv_free = ref_conv_free,
 	.conv_pack = ref_conv_pack, .conv_fwd = ref_conv_fwd,
