@@ -195,6 +195,7 @@ conv_case(struct run *r, const void *arg)
 	struct cb_elem *res = acts(r, ny), *dy = acts(r, ny);
 	float *w = params(r, nw, -1, 1), *scale = params(r, g->O, .5, 2);
 	float *shift = params(r, g->O, -1, 1), *dw = params(r, nw, -1, 1);
+	float *again = params(r, nw, -1, 1);
 	struct cb_conv_plan *plan;
 
 	if (e->conv_new(e, &plan, g) < 0)
@@ -207,7 +208,7 @@ conv_case(struct run *r, const void *arg)
 	out_elem(r, "dx", dx, nx, (double)g->O * g->k * g->k);
 	out_f32(r, "dw", dw, nw, (double)c->P * OH * OW);
 	/* New weights; then only one of the two gradients. */
-	e->conv_pack(e, plan, dw, NULL, shift, true);
+	e->conv_pack(e, plan, again, NULL, shift, true);
 	e->conv_fwd(e, plan, y, x, NULL, false, c->P);
 	out_elem(r, "y again", y, ny, terms);
 	e->conv_bwd(e, plan, NULL, false, dw, dy, x, c->P);
@@ -693,6 +694,8 @@ static const struct {
 	/* by Winograd, tiles whole and cut */
 	CASE(conv, struct conv_case, {{ 12, 16, 64, 96, 3, 1, 1 },
 	    4, 1, 1, 1, 1 }),
+	CASE(conv, struct conv_case, {{ 12, 13, 160, 64, 3, 1, 1 },
+	    3, 1, 1, 1, 1 }),
 	CASE(conv, struct conv_case, {{ 29, 31, 96, 64, 3, 1, 1 },
 	    1, 0, 1, 1, 0 }),
 	CASE(conv, struct conv_case, {{ 13, 14, 64, 64, 3, 1, 1 },

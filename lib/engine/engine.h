@@ -153,13 +153,14 @@ struct cb_engine {
 
 	/* ---- convolution with frozen batch norm folded in */
 
-	/* A plan serves any number of pictures; it keeps packed weights. */
+	/* A plan serves any number of pictures. */
 	int	(*conv_new)(struct cb_engine *e, struct cb_conv_plan **out,
 		    const struct cb_conv *g);
 	void	(*conv_free)(struct cb_engine *e, struct cb_conv_plan *c);
 	/* Takes w [O,C,k,k], scale and shift [O] (NULL: 1 and 0) for what
-	 * follows: conv(x, w) * scale + shift.  backward: also pack for
-	 * conv_bwd(). */
+	 * follows: conv(x, w) * scale + shift.  w is borrowed, and stays as it
+	 * is, until the next conv_pack() or the last operation.  backward: also
+	 * pack for conv_bwd(). */
 	void	(*conv_pack)(struct cb_engine *e, struct cb_conv_plan *c,
 		    const float *w, const float *scale, const float *shift,
 		    bool backward);

@@ -2,9 +2,6 @@
  * Convolutions on channels-last pictures.  The scale is multiplied into the
  * weights, the shift is the bias; residual and ReLU are applied where a result
  * is made.  (Twin: ref/conv.c, with the formulas; the ways: conv.h.)
- *
- * A plan packs its weights for a way when it first goes it, and again when
- * conv_pack() has brought new ones.
  */
 #include <stdlib.h>
 
@@ -12,23 +9,22 @@
 
 #define WINOGRAD_CHANNELS 64	/* where transforms are a small part ... */
 #define WINOGRAD_SIDE 12	/* ... tiles of 4x4 mostly whole ... */
-#define WINOGRAD_TILES 48	/* ... and weights used often enough */
+#define WINOGRAD_TILES 12	/* ... and weights used often enough */
 
 enum how { BY_TAPS, BY_WINOGRAD, BY_DIRECT };
 
 static int
-plan_init(struct cpu *u, struct cb_conv_plan *c)
+plan_init(struct cb_conv_plan *c)
 {
 	const struct cb_conv *g = &c->g;
 
 	c->OH = conv_out(g->H, g->k, g->stride, g->pad);
 	c->OW = conv_out(g->W, g->k, g->stride, g->pad);
-	c->w = cpu_large(conv_weights(c) * (int64_t)sizeof(float));
 	c->scale = cb_alloc((int64_t)g->O * (int64_t)sizeof(float));
 	c->shift = cb_alloc((int64_t)g->O * (int64_t)sizeof(float));
-	if (c->w == NULL || c->scale == NULL || c->shift == NULL)
+	if (c->scale == NULL || c->shift == NULL)
 		return cb_fail(CB_ENOMEM, "convolution");
-	return direct_new(u, c);
+	return direct_new(c);
 }
 
 int
@@ -40,7 +36,7 @@ cpu_conv_new(struct cb_engine *e, struct cb_conv_plan **out,
 	if ((c = calloc(1, sizeof(*c))) == NULL)
 		return cb_fail(CB_ENOMEM, "convolution");
 	c->g = *g;
-	if (plan_init(cpu_of(e), c) < 0) {
+	if (plan_init(c) < 0) {
 		cpu_conv_free(e, c);
 		return -1;
 	}
@@ -51,75 +47,28 @@ cpu_conv_new(struct cb_engine *e, struct cb_conv_plan **out,
 void
 cpu_conv_free(struct cb_engine *e, struct cb_conv_plan *c)
 {
-	int i;
-
 	(void)e;
 	if (c == NULL)
 		return;
 	direct_free(c->direct);
-	for (i = 0; i < LAYOUTS; i++)
-		free(c->packed[i]);
-	free(c->w);
 	free(c->scale);
 	free(c->shift);
 	free(c);
-}
-
-struct scale {
-	struct cb_conv_plan *c;
-	const float *w;
-	int	 tasks;
-};
-
-static void
-scale_task(void *arg, int task, int thread)
-{
-	const struct scale *s = arg;
-	struct cb_conv_plan *c = s->c;
-	int64_t each = conv_weights(c) / c->g.O, i;
-	int o;
-
-	(void)thread;
-	for (o = (int)part(c->g.O, s->tasks, task);
-	    o < (int)part(c->g.O, s->tasks, task + 1); o++)
-		for (i = o * each; i < (o + 1) * each; i++)
-			c->w[i] = s->w[i] * c->scale[o];
 }
 
 void
 cpu_conv_pack(struct cb_engine *e, struct cb_conv_plan *c, const float *w,
     const float *scale, const float *shift, bool backward)
 {
-	struct scale s = { c, w, tasks_for(c->g.O, conv_weights(c) / c->g.O) };
-	int o, i;
+	int o;
 
-	(void)backward;		/* layouts are made when they are met */
+	(void)backward;		/* laid out when they are used */
+	c->w = w;
 	for (o = 0; o < c->g.O; o++) {
 		c->scale[o] = scale != NULL ? scale[o] : 1;
 		c->shift[o] = shift != NULL ? shift[o] : 0;
 	}
-	cpu_run(cpu_of(e), scale_task, &s, s.tasks);
-	for (i = 0; i < LAYOUTS; i++)
-		c->fresh[i] = false;
 	direct_pack(cpu_of(e), c);
-}
-
-/* The weights in one layout; NULL: recorded, give up. */
-static const float *
-packed(struct cpu *u, struct cb_conv_plan *c, enum layout l)
-{
-	bool taps = l == TAPS || l == TAPS_BACK;
-
-	if (c->packed[l] == NULL && (c->packed[l] = cpu_large(taps ?
-	    taps_bytes(c) : winograd_bytes(c))) == NULL) {
-		cpu_fail(u, CB_ENOMEM, "weights of a convolution");
-		return NULL;
-	}
-	if (!c->fresh[l])
-		(taps ? taps_pack : winograd_pack)(u, c, l == TAPS_BACK ||
-		    l == WINOGRAD_BACK, c->packed[l]);
-	c->fresh[l] = true;
-	return c->packed[l];
 }
 
 struct way
@@ -137,7 +86,8 @@ cpu_conv_way(const struct cb_conv_plan *c, bool back)
 static bool
 whole(const struct cb_conv_plan *c)
 {
-	return c->g.C % 16 == 0 && c->g.O % 16 == 0;
+	return c->g.C % 16 == 0 && c->g.O % 16 == 0 &&
+	    c->g.k * c->g.k <= MAX_TAPS;
 }
 
 static bool
@@ -162,19 +112,6 @@ how(const struct cb_conv_plan *c, int P)
 	    BY_DIRECT;
 }
 
-/* By taps or Winograd, in either direction. */
-static void
-run(struct cpu *u, struct cb_conv_plan *c, enum how h, bool back,
-    const struct conv_args *a)
-{
-	bool taps = h == BY_TAPS;
-	const float *w = packed(u, c, taps ? back ? TAPS_BACK : TAPS :
-	    back ? WINOGRAD_BACK : WINOGRAD);
-
-	if (w != NULL)
-		(taps ? taps_run : winograd_run)(u, c, back, w, a);
-}
-
 void
 cpu_conv_fwd(struct cb_engine *e, struct cb_conv_plan *c, struct cb_elem *y,
     const struct cb_elem *x, const struct cb_elem *res, bool relu, int P)
@@ -188,7 +125,8 @@ cpu_conv_fwd(struct cb_engine *e, struct cb_conv_plan *c, struct cb_elem *y,
 	if (h == BY_DIRECT)
 		direct_fwd(cpu_of(e), c, &a);
 	else
-		run(cpu_of(e), c, h, false, &a);
+		(h == BY_TAPS ? taps_run : winograd_run)(cpu_of(e), c, false,
+		    &a);
 }
 
 void
@@ -206,7 +144,7 @@ cpu_conv_bwd(struct cb_engine *e, struct cb_conv_plan *c, struct cb_elem *dx,
 	if (dx != NULL && h == BY_DIRECT)
 		direct_dx(u, c, f32(dx), add, cf32(dy), P);
 	else if (dx != NULL)
-		run(u, c, h, true, &a);
+		(h == BY_TAPS ? taps_run : winograd_run)(u, c, true, &a);
 	if (dw == NULL)
 		return;
 	if (h == BY_WINOGRAD)

@@ -2,7 +2,8 @@
  * A convolution of the CPU engine, and the ways to compute one; private.
  *
  *	taps.c		a product of matrices for each weight of the kernel
- *	winograd.c	3x3 with stride 1, by fewer multiplications
+ *	winograd.c	3x3 with stride 1, by fewer multiplications; its dw is
+ *			winograd-dw.c
  *	direct.c	oneDNN, whatever the shape
  *
  * conv.c chooses, by shape and number of pictures alone.
@@ -12,16 +13,13 @@
 
 #include "gemm.h"
 
-/* Weights in the layout of one way. */
-enum layout { TAPS, TAPS_BACK, WINOGRAD, WINOGRAD_BACK, LAYOUTS };
+#define MAX_TAPS 49		/* weights of a kernel, but for oneDNN */
 
 struct cb_conv_plan {
 	struct cb_conv g;
 	int	 OH, OW;
-	float	*w;			/* [O,C,k,k], scaled */
+	const float *w;			/* [O,C,k,k], the caller's */
 	float	*scale, *shift;		/* [O] */
-	float	*packed[LAYOUTS];	/* NULL: not met yet */
-	bool	 fresh[LAYOUTS];	/* of the weights above */
 	struct direct *direct;
 };
 
@@ -50,25 +48,26 @@ struct conv_args {
 	int	 P;
 };
 
-/* Packs into `out` (of bytes made by the caller). */
-int64_t	taps_bytes(const struct cb_conv_plan *c);
-void	taps_pack(struct cpu *u, const struct cb_conv_plan *c, bool back,
-	    float *out);
+/* Scaled weights of 16 channels in and 16 out, for a way: [16 in][k k][16 out],
+ * turned round where back. */
+void	cpu_weights(float *out, const struct cb_conv_plan *c, bool back,
+	    int in, int o);
+/* dw [O,C,k,k] += scale * such a block, of the way forward. */
+void	cpu_weights_add(float *dw, const struct cb_conv_plan *c,
+	    const float *block, int in, int o);
+
 void	taps_run(struct cpu *u, const struct cb_conv_plan *c, bool back,
-	    const float *packed, const struct conv_args *a);
+	    const struct conv_args *a);
 /* dw += of a 1x1 kernel. */
 void	taps_dw(struct cpu *u, const struct cb_conv_plan *c, float *dw,
 	    const float *dy, const float *x, int P);
 
-int64_t	winograd_bytes(const struct cb_conv_plan *c);
-void	winograd_pack(struct cpu *u, const struct cb_conv_plan *c, bool back,
-	    float *out);
 void	winograd_run(struct cpu *u, const struct cb_conv_plan *c, bool back,
-	    const float *packed, const struct conv_args *a);
+	    const struct conv_args *a);
 void	winograd_dw(struct cpu *u, const struct cb_conv_plan *c, float *dw,
 	    const float *dy, const float *x, int P);
 
-int	direct_new(struct cpu *u, struct cb_conv_plan *c);
+int	direct_new(struct cb_conv_plan *c);
 void	direct_free(struct direct *d);
 /* New weights. */
 void	direct_pack(struct cpu *u, struct cb_conv_plan *c);

@@ -49,13 +49,12 @@ struct prim {
 
 struct direct {
 	dnnl_memory_desc_t plain, bias;
-	dnnl_memory_t plain_mem;	/* of the plan's weights */
 	struct packed *packed;
 	struct prim *prims;
 };
 
 int
-direct_new(struct cpu *u, struct cb_conv_plan *c)
+direct_new(struct cb_conv_plan *c)
 {
 	const struct cb_conv *g = &c->g;
 	dnnl_dims_t w = { g->O, g->C, g->k, g->k }, b = { g->O };
@@ -66,8 +65,6 @@ direct_new(struct cpu *u, struct cb_conv_plan *c)
 	if (dnnl_memory_desc_init_by_tag(&d->plain, 4, w, dnnl_f32,
 	    dnnl_oihw) != dnnl_success ||
 	    dnnl_memory_desc_init_by_tag(&d->bias, 1, b, dnnl_f32, dnnl_a) !=
-	    dnnl_success ||
-	    dnnl_memory_create(&d->plain_mem, &d->plain, u->dnn, c->w) !=
 	    dnnl_success)
 		return cb_fail(CB_EUSAGE, "oneDNN: convolution %dx%d of %d to "
 		    "%d channels", g->k, g->k, g->C, g->O);
@@ -93,8 +90,6 @@ direct_free(struct direct *d)
 		free(k->data);
 		free(k);
 	}
-	if (d->plain_mem != NULL)
-		dnnl_memory_destroy(d->plain_mem);
 	free(d);
 }
 
@@ -128,9 +123,21 @@ reorder(struct cpu *u, const dnnl_memory_desc_t *to, dnnl_memory_t to_mem,
 static void
 repack(struct cpu *u, struct cb_conv_plan *c, struct packed *k)
 {
-	if (reorder(u, &k->md, k->mem, &c->direct->plain,
-	    c->direct->plain_mem) != dnnl_success)
+	int64_t n = conv_weights(c), each = n / c->g.O, i;
+	float *w = cpu_large(n * (int64_t)sizeof(*w));
+	dnnl_memory_t from = NULL;
+
+	for (i = 0; w != NULL && i < n; i++)
+		w[i] = c->w[i] * c->scale[i / each];
+	if (w == NULL || dnnl_memory_create(&from, &c->direct->plain, u->dnn,
+	    w) != dnnl_success)
+		cpu_fail(u, CB_ENOMEM, "weights of a convolution");
+	else if (reorder(u, &k->md, k->mem, &c->direct->plain, from) !=
+	    dnnl_success)
 		cpu_fail(u, CB_EIO, "oneDNN cannot pack weights");
+	if (from != NULL)
+		dnnl_memory_destroy(from);
+	free(w);
 }
 
 void

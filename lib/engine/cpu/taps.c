@@ -16,12 +16,6 @@
 #define APART 16		/* elements between gathered rows */
 #define WORTH 65536		/* multiplications for one task */
 
-int64_t
-taps_bytes(const struct cb_conv_plan *c)
-{
-	return conv_weights(c) * (int64_t)sizeof(float);
-}
-
 /* ---- weights: for each tap [C,O] in panels, C and O those of the way */
 
 struct pack {
@@ -30,35 +24,37 @@ struct pack {
 	float	*out;
 };
 
+/* 16 output channels. */
 static void
 pack_task(void *arg, int task, int thread)
 {
 	const struct pack *p = arg;
 	const struct way *w = &p->w;
-	int kk = w->k * w->k, t, c, o, n = task * PANEL;
-	int wide = w->O - n < PANEL ? w->O - n : PANEL;
-	int64_t in = w->back ? (int64_t)w->O * kk : kk;	/* between channels */
-	int64_t on = w->back ? kk : (int64_t)w->C * kk;
-	const float *from;
-	float *to;
+	int kk = w->k * w->k, n = task * 16, c, i, t;
+	float block[16 * MAX_TAPS * 16];
+	int64_t at;
 
 	(void)thread;
-	for (t = 0; t < kk; t++) {
-		from = p->c->w + n * on + (w->back ? kk - 1 - t : t);
-		to = p->out + (int64_t)t * w->C * w->O +
-		    panel_at(w->C, w->O, task, 0);
-		for (c = 0; c < w->C; c++, from += in)
-			for (o = 0; o < wide; o++)
-				*to++ = from[o * on];
+	for (c = 0; c < w->C; c += 16) {
+		cpu_weights(block, p->c, w->back, c, n);
+		for (i = 0; i < 16; i++) {
+			at = panel_at(w->C, w->O, n / PANEL, c + i) + n % PANEL;
+			for (t = 0; t < kk; t++)
+				store(p->out + at + (int64_t)t * w->C * w->O,
+				    load(block + (i * kk + t) * 16));
+		}
 	}
 }
 
-void
-taps_pack(struct cpu *u, const struct cb_conv_plan *c, bool back, float *out)
+static const float *
+pack(struct cpu *u, const struct cb_conv_plan *c, bool back)
 {
-	struct pack p = { c, cpu_conv_way(c, back), out };
+	struct pack p = { c, cpu_conv_way(c, back), cpu_shared(u,
+	    conv_weights(c) * (int64_t)sizeof(float)) };
 
-	cpu_run(u, pack_task, &p, panels(p.w.O));
+	if (p.out != NULL)
+		cpu_run(u, pack_task, &p, p.w.O / 16);
+	return p.out;
 }
 
 /* ---- running */
@@ -197,10 +193,10 @@ spread_task(void *arg, int task, int thread)
 
 void
 taps_run(struct cpu *u, const struct cb_conv_plan *c, bool back,
-    const float *packed, const struct conv_args *a)
+    const struct conv_args *a)
 {
 	struct job j = { .u = u, .w = cpu_conv_way(c, back), .a = a,
-	    .packed = packed };
+	    .packed = pack(u, c, back) };
 	const struct way *w = &j.w;
 	bool spread = back && w->stride > 1;
 	int rows = w->k == 1 ? BLOCK_1 : BLOCK_K, most;
@@ -219,7 +215,7 @@ taps_run(struct cpu *u, const struct cb_conv_plan *c, bool back,
 	j.splits = j.splits < most ? j.splits : most;
 	j.splits = j.splits < panels(w->O) ? j.splits : panels(w->O);
 	j.splits = j.splits < 1 ? 1 : j.splits;
-	if (cpu_own(u, (int64_t)((j.rows + j.blocks - 1) / j.blocks + w->W) *
+	if (j.packed != NULL && cpu_own(u, (int64_t)((j.rows + j.blocks - 1) / j.blocks + w->W) *
 	    ((spread ? w->O : w->C) + APART) * (int64_t)sizeof(float)) == 0)
 		cpu_run(u, spread ? spread_task : run_task, &j, j.blocks *
 		    j.splits);
