@@ -164,14 +164,18 @@ inputs(int B, int K, int F, int texts)
 static int
 run_cnn(int P, bool train)
 {
+	int64_t size = (int64_t)P * m->cnn.h * m->cnn.h * m->c.hidden;
 	struct cb_elem *grid;
 	int rc;
 
 	m->training = train;
 	e->expect(e, pictures, P);
 	grid = cnn_forward(m, pictures, P);
-	if (train)
-		cnn_backward(m, grid);
+	if (train) {
+		e->zero(e, m->cnn.dgrid, size * (int64_t)e->elem_size);
+		e->add(e, m->cnn.dgrid, grid, size);
+		cnn_backward(m);
+	}
 	rc = e->sync(e);
 	e->forget(e, pictures, P);
 	return rc;
@@ -181,17 +185,16 @@ static int
 run_bert(int N, bool train)
 {
 	struct cb_inputs in = inputs(N, 1, 1, 1);
-	struct cb_elem *grid = take(m, (int64_t)N * m->cnn.h * m->cnn.h *
-	    m->c.hidden), *pooled;
+	int64_t size = (int64_t)N * m->cnn.h * m->cnn.h * m->c.hidden;
+	struct cb_elem *grid = take(m, size), *pooled;
 
 	m->training = train;
-	e->zero(e, grid, (int64_t)N * m->cnn.h * m->cnn.h * m->c.hidden *
-	    (int64_t)e->elem_size);
+	e->zero(e, grid, size * (int64_t)e->elem_size);
 	if (bert_batch(m, &in) < 0)
 		return -1;
 	pooled = bert_forward(m, grid, 1);
 	if (train)
-		bert_backward(m, pooled, NULL, 1);
+		bert_backward(m, pooled, NULL, take(m, size), 1);
 	return e->sync(e);
 }
 

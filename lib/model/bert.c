@@ -445,15 +445,13 @@ embed_backward(struct cb_model *m, struct cb_elem *dgrid, struct cb_elem *d,
 	    grad(m, b->vtype), dv, b->cells, b->M, F, h, h, b->V, D);
 }
 
-struct cb_elem *
+void
 bert_backward(struct cb_model *m, struct cb_elem *dpooled,
-    const struct cb_elem *dlast, int F)
+    const struct cb_elem *dlast, struct cb_elem *dgrid, int F)
 {
 	struct cb_engine *e = m->e;
 	struct bert *b = &m->bert;
 	int D = m->c.hidden, i;
-	int64_t cells = (int64_t)m->cnn.h * m->cnn.h;
-	struct cb_elem *dgrid = take(m, b->M * F * cells * D);
 	struct mark mark = arena_mark(&m->arena);
 	struct cb_elem *d = take(m, (int64_t)b->T * D);
 	struct cb_elem *dcls = take(m, (int64_t)b->S * D);
@@ -470,5 +468,4 @@ bert_backward(struct cb_model *m, struct cb_elem *dpooled,
 		layer_backward(m, i, d);
 	embed_backward(m, dgrid, d, F);
 	arena_release(&m->arena, mark);
-	return dgrid;
 }

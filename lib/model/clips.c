@@ -70,14 +70,14 @@ backward_some(struct cb_model *m, const struct cb_inputs *in, int k, int n)
 	struct cb_elem *d = m->head.kind->backward(m,
 	    elem_at(m, m->last.dscores, k * clip), n, in->N);
 
-	cnn_backward(m, bert_backward(m, d, NULL, in->F));
+	bert_backward(m, d, NULL, m->cnn.dgrid, in->F);
+	cnn_backward(m);
 }
 
 int
 clips_run(struct cb_model *m, const struct cb_inputs *in, float share,
     float *loss)
 {
-	int64_t clip = (int64_t)model_rows(m, in->N) * m->c.labels;
 	int K = in->K, most = m->clip_memory, k, n = 0, last = 0;
 	struct cb_engine *e = m->e;
 	struct cb_elem *y;
@@ -85,8 +85,6 @@ clips_run(struct cb_model *m, const struct cb_inputs *in, float share,
 	void *labels;
 
 	last_make(m, in);
-	m->last.scores = take(m, K * clip);
-	e->zero(e, m->last.scores, K * clip * (int64_t)e->elem_size);
 	labels = put_labels(m, in);
 	mark = arena_mark(&m->arena);
 	for (k = 0; k < K; k += n) {
@@ -95,7 +93,7 @@ clips_run(struct cb_model *m, const struct cb_inputs *in, float share,
 		n = K - k < most ? K - k : most;
 		if ((y = forward_some(m, in, k, n)) == NULL)
 			return -1;
-		e->add(e, elem_at(m, m->last.scores, k * clip), y, n * clip);
+		last_put(m, y, k, n);
 	}
 	last_learn(m, in, labels, share);
 	backward_some(m, in, last, n);

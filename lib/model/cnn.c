@@ -413,6 +413,8 @@ cnn_forward(struct cb_model *m, const struct cb_array *pictures, int P)
 
 	n->P = P;
 	n->grid_y = take(m, P * (int64_t)n->h * n->h * m->c.hidden);
+	n->dgrid = m->training ?
+	    take(m, P * (int64_t)n->h * n->h * m->c.hidden) : NULL;
 	if (keep_stem) {
 		x = stem_forward(m, pictures, P);
 	} else {
@@ -430,6 +432,7 @@ cnn_forward(struct cb_model *m, const struct cb_array *pictures, int P)
 	conv_forward(m, &n->grid, n->grid_conv, x, NULL, false, P);
 	e->pool_fwd(e, n->grid_y, n->grid_conv, &n->grid_pool, P);
 	tap(m, n->grid_y, 4, dim, "grid");
+	n->behind = arena_mark(&m->arena);
 	return n->grid_y;
 }
 
@@ -465,31 +468,56 @@ block_backward(struct cb_model *m, struct bottleneck *b, struct cb_elem *dx,
 	return dx;
 }
 
+/* Is the gradient of what reaches block i wanted? */
+static bool
+passes(const struct cnn *n, int i)
+{
+	return i > n->frozen || n->stem_trains;
+}
+
+/*
+ * Elements of a picture in each of two buffers for gradients, between which
+ * they go where a shortcut is no identity.
+ */
+static void
+flight(const struct cnn *n, int64_t most[2])
+{
+	int i, k = 0;
+
+	most[0] = block_in(n, n->nblocks);
+	most[1] = 0;
+	for (i = n->nblocks - 1; i >= 0 && passes(n, i); i--) {
+		if (n->blocks[i].shortcut.w < 0)
+			continue;
+		k = 1 - k;
+		if (block_in(n, i) > most[k])
+			most[k] = block_in(n, i);
+	}
+}
+
 void
-cnn_backward(struct cb_model *m, struct cb_elem *dgrid)
+cnn_backward(struct cb_model *m)
 {
 	struct cnn *n = &m->cnn;
 	struct cb_engine *e = m->e;
-	struct mark mark = arena_mark(&m->arena), inner;
+	struct mark inner;
 	int P = n->P, first = n->stem_trains ? 0 : n->frozen, i;
 	bool more = n->stem_trains || first < n->nblocks;
-	int64_t most = block_in(n, n->nblocks);
 	struct cb_elem *two[2], *d, *dx;
+	int64_t most[2];
 
-	for (i = first; i < n->nblocks; i++)
-		if (block_in(n, i) > most)
-			most = block_in(n, i);
-	two[0] = more ? take(m, P * most) : NULL;
-	two[1] = more ? take(m, P * most) : NULL;
+	arena_release(&m->arena, n->behind);
+	flight(n, most);
+	two[0] = more ? take(m, P * most[0]) : NULL;
+	two[1] = more ? take(m, P * most[1]) : NULL;
 	inner = arena_mark(&m->arena);
 	d = take(m, P * conv_out(&n->grid));
-	e->pool_bwd(e, d, dgrid, n->grid_conv, n->grid_y, &n->grid_pool, P);
+	e->pool_bwd(e, d, n->dgrid, n->grid_conv, n->grid_y, &n->grid_pool, P);
 	conv_backward(m, &n->grid, two[0], false, d, n->grid_x, P);
 	arena_release(&m->arena, inner);
 	d = two[0];
 	for (i = n->nblocks - 1; i >= first; i--) {
-		dx = i > first || n->stem_trains ?
-		    (d == two[0] ? two[1] : two[0]) : NULL;
+		dx = passes(n, i) ? (d == two[0] ? two[1] : two[0]) : NULL;
 		d = block_backward(m, &n->blocks[i], dx, d, P);
 	}
 	if (n->stem_trains) {
@@ -499,7 +527,7 @@ cnn_backward(struct cb_model *m, struct cb_elem *dgrid)
 		    P * conv_out(&n->stem));
 		conv_backward(m, &n->stem, NULL, false, dx, n->input, P);
 	}
-	arena_release(&m->arena, mark);
+	arena_release(&m->arena, n->behind);
 }
 
 /* What a training run keeps of one picture, gradients in flight included. */
@@ -507,18 +535,20 @@ int64_t
 cnn_bytes(const struct cb_model *m)
 {
 	const struct cnn *n = &m->cnn;
-	int64_t all = 3 * conv_out(&n->grid), most = 0;
-	int i;
+	int first = n->stem_trains ? 0 : n->frozen, i;
+	int64_t all = block_in(n, first) + 3 * conv_out(&n->grid), inner = 0;
+	int64_t most[2];
 
+	flight(n, most);
 	if (n->stem_trains)
 		all += 3 * (int64_t)m->c.image * m->c.image +
-		    2 * conv_out(&n->stem) + block_in(n, 0);
-	for (i = n->stem_trains ? 0 : n->frozen; i < n->nblocks; i++) {
+		    2 * conv_out(&n->stem);
+	for (i = first; i < n->nblocks; i++) {
 		const struct bottleneck *b = &n->blocks[i];
+		int64_t two = conv_out(&b->conv1) + conv_out(&b->conv2);
 
-		all += conv_out(&b->conv1) + conv_out(&b->conv2) + block_out(b);
-		if (block_in(n, i) > most)
-			most = block_in(n, i);
+		all += two + block_out(b);
+		inner = two > inner ? two : inner;
 	}
-	return (all + 4 * most) * (int64_t)m->e->elem_size;
+	return (all + most[0] + most[1] + inner) * (int64_t)m->e->elem_size;
 }

@@ -82,6 +82,8 @@ struct cnn {
 	int	 h;			/* grid side */
 	/* kept by a forward for the backward pass */
 	struct cb_elem *input, *stem_y, *pool_y, *grid_x, *grid_conv, *grid_y;
+	struct cb_elem *dgrid;		/* for its gradient */
+	struct mark behind;		/* of all this */
 	int	 P;
 };
 
@@ -161,7 +163,6 @@ struct mlm {
 	int	 p_bias;
 	struct norm norm;
 	int	 n;			/* labelled tokens of the last run */
-	float	*each;			/* [n] */
 	int32_t	*told;			/* [n], host: the most probable words */
 	int	 right;			/* of these */
 };
@@ -209,6 +210,7 @@ struct cb_model {
 	struct last {
 		struct cb_elem *scores, *dscores;
 		float	*each, *total;		/* the loss */
+		float	*words;			/* of each labelled token */
 		int64_t	 neach;
 		int	 K, N;
 	} last;
@@ -228,10 +230,12 @@ int	find(struct cb_model *m, const char *fmt, ...) CB_PRINTF(2, 3);
 int	cnn_build(struct cb_model *m);
 void	cnn_clear(struct cb_model *m);
 void	cnn_pack(struct cb_model *m, bool all);
-/* -> grid [P,h,h,D]; keeps what the backward pass needs where training. */
+/* -> grid [P,h,h,D]; keeps what the backward pass needs where training, and
+ * makes cnn.dgrid, [P,h,h,D] too. */
 struct cb_elem *cnn_forward(struct cb_model *m, const struct cb_array *pictures,
 	    int P);
-void	cnn_backward(struct cb_model *m, struct cb_elem *dgrid);
+/* From cnn.dgrid back; what was taken since cnn_forward() is released. */
+void	cnn_backward(struct cb_model *m);
 int64_t	cnn_bytes(const struct cb_model *m);	/* kept a picture */
 
 /* bert.c */
@@ -245,17 +249,23 @@ int	bert_batch(struct cb_model *m, const struct cb_inputs *in);
 /* grid -> pooled [K*N,D], clip-major, and b->last */
 struct cb_elem *bert_forward(struct cb_model *m, const struct cb_elem *grid,
 	    int F);
-/* dlast: gradient of b->last besides, NULL: none.  -> gradient of the grid */
-struct cb_elem *bert_backward(struct cb_model *m, struct cb_elem *dpooled,
-	    const struct cb_elem *dlast, int F);
+/* dlast: gradient of b->last besides, NULL: none.  dgrid, the gradient of the
+ * grid, is written. */
+void	bert_backward(struct cb_model *m, struct cb_elem *dpooled,
+	    const struct cb_elem *dlast, struct cb_elem *dgrid, int F);
 
 /* model.c */
 /* Grid, texts and head to the scores [K*N,C] of a batch. */
 struct cb_elem *model_forward(struct cb_model *m, const struct cb_inputs *in);
 /* Rows of scores: a choice has several texts a row. */
 int	model_rows(const struct cb_model *m, int N);
-/* Memory for m->last and its scores [K*N,C]; then their loss and gradient. */
+/*
+ * Memory for m->last, which outlives the run, so it comes first; scores of n
+ * clips from number k on; then loss and gradient of all.
+ */
 void	last_make(struct cb_model *m, const struct cb_inputs *in);
+void	last_put(struct cb_model *m, const struct cb_elem *scores, int k,
+	    int n);
 void	last_learn(struct cb_model *m, const struct cb_inputs *in,
 	    const void *labels, float share);
 /* The labels in the arena. */

@@ -226,7 +226,8 @@ mlm_learn(struct cb_model *m, const struct cb_inputs *in, float share,
 	    .N = on.n, .C = m->c.vocab,
 	    .share = share * (float)on.n / ((float)in->N * (float)in->L) };
 
-	h->each = take_f32(m, on.n);
+	if (!m->training)
+		m->last.words = take_f32(m, on.n);
 	total = take_f32(m, 1);
 	if (m->training)
 		dlast = take(m, (int64_t)m->bert.T * m->c.hidden);
@@ -234,7 +235,7 @@ mlm_learn(struct cb_model *m, const struct cb_inputs *in, float share,
 	score(&p, m, &on);
 	if (m->training)
 		dscores = take(m, (int64_t)on.n * m->c.vocab);
-	e->loss(e, total, h->each, dscores, p.scores, on.label, &l);
+	e->loss(e, total, m->last.words, dscores, p.scores, on.label, &l);
 	e->get(e, loss, total, sizeof(*loss));
 	tell(m, p.scores, &on, in);
 	if (m->training)

@@ -340,13 +340,28 @@ void
 last_make(struct cb_model *m, const struct cb_inputs *in)
 {
 	struct last *l = &m->last;
+	int64_t all;
 
 	l->K = in->K;
 	l->N = model_rows(m, in->N);
+	all = (int64_t)l->K * l->N * m->c.labels;
 	l->neach = loss_items(m, in);
 	l->each = take_f32(m, l->neach);
 	l->total = take_f32(m, 1);
-	l->dscores = take(m, (int64_t)l->K * l->N * m->c.labels);
+	l->words = in->mlm_labels != NULL ?
+	    take_f32(m, (int64_t)in->N * in->L) : NULL;
+	l->scores = take(m, all);
+	l->dscores = take(m, all);
+	m->e->zero(m->e, l->scores, all * (int64_t)m->e->elem_size);
+}
+
+void
+last_put(struct cb_model *m, const struct cb_elem *scores, int k, int n)
+{
+	int64_t clip = (int64_t)m->last.N * m->c.labels;
+
+	m->e->add(m->e, elem_at(m, m->last.scores, k * clip), scores,
+	    n * clip);
 }
 
 void
@@ -379,14 +394,14 @@ run_part(struct cb_model *m, const struct cb_inputs *in, float share,
 		return clips_run(m, in, share, loss);
 	if (bert_batch(m, in) < 0)
 		return -1;
-	m->last.scores = model_forward(m, in);
 	last_make(m, in);
+	last_put(m, model_forward(m, in), 0, in->K);
 	last_learn(m, in, put_labels(m, in), share);
 	if (head->tokens != NULL)
 		dlast = head->tokens(m, in, share, &tokens);
 	d = head->backward(m, m->last.dscores, in->K, in->N);
-	d = bert_backward(m, d, dlast, in->F);
-	cnn_backward(m, d);
+	bert_backward(m, d, dlast, m->cnn.dgrid, in->F);
+	cnn_backward(m);
 	e->get(e, loss, m->last.total, sizeof(*loss));
 	rc = e->sync(e);
 	*loss += tokens;
@@ -508,7 +523,7 @@ cb_model_last_mlm(struct cb_model *m, float *each, int32_t *told)
 	if (told != NULL && n > 0)
 		memcpy(told, m->head.mlm.told, n * sizeof(*told));
 	if (each != NULL && n > 0)
-		m->e->get(m->e, each, m->head.mlm.each, n * sizeof(*each));
+		m->e->get(m->e, each, m->last.words, n * sizeof(*each));
 	m->e->sync(m->e);
 	return n;
 }

@@ -100,7 +100,7 @@ pretrain_count(struct cb_model *m, const struct cb_inputs *in)
 		return;
 	t->words += h->n;
 	t->told += h->right;
-	t->mlm_loss += sum_of(m, h->each, h->n);
+	t->mlm_loss += sum_of(m, m->last.words, h->n);
 }
 
 const struct head_kind head_pretrain = {
