@@ -691,6 +691,11 @@ static const struct {
 	    1, 0, 0, 0, 0 }),
 	CASE(conv, struct conv_case, {{ 10, 10, 64, 32, 1, 3, 0 },
 	    3, 0, 0, 1, 1 }),
+	/* few rows, many weights */
+	CASE(conv, struct conv_case, {{ 5, 5, 528, 512, 1, 1, 0 },
+	    1, 1, 1, 1, 1 }),
+	CASE(conv, struct conv_case, {{ 9, 7, 1040, 272, 1, 2, 0 },
+	    2, 1, 0, 1, 0 }),
 	/* by Winograd, tiles whole and cut */
 	CASE(conv, struct conv_case, {{ 12, 16, 64, 96, 3, 1, 1 },
 	    4, 1, 1, 1, 1 }),

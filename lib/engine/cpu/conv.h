@@ -52,6 +52,9 @@ struct conv_args {
  * turned round where back. */
 void	cpu_weights(float *out, const struct cb_conv_plan *c, bool back,
 	    int in, int o);
+/* Asks for what is read for ni channels in and no out. */
+void	cpu_weights_ahead(const struct cb_conv_plan *c, bool back, int in,
+	    int ni, int o, int no);
 /* dw [O,C,k,k] += scale * such a block, of the way forward. */
 void	cpu_weights_add(float *dw, const struct cb_conv_plan *c,
 	    const float *block, int in, int o);

@@ -15,6 +15,9 @@
 #define BLOCK_K 224		/* ... and for others, with more weights */
 #define APART 16		/* elements between gathered rows */
 #define WORTH 65536		/* multiplications for one task */
+#define FEW_ROWS 400		/* so few, for 1x1 with ... */
+#define MANY_WEIGHTS (1 << 18)	/* ... so many weights: panels are tasks */
+#define SLICE 256		/* input channels of a panel, for L1 */
 
 /* ---- weights: for each tap [C,O] in panels, C and O those of the way */
 
@@ -61,9 +64,11 @@ pack(struct cpu *u, const struct cb_conv_plan *c, bool back)
 
 struct job {
 	struct cpu *u;
+	const struct cb_conv_plan *c;
 	struct way w;
 	const struct conv_args *a;
 	const float *packed;
+	float	*gathered;	/* all rows, or NULL */
 	int64_t	 rows;		/* of the result in all */
 	int	 blocks, splits;
 	bool	 spread;	/* back with a stride: rows of x lie apart */
@@ -191,12 +196,93 @@ spread_task(void *arg, int task, int thread)
 	}
 }
 
+/* ---- 1x1, few rows: a task lays out the panel of weights that it uses */
+
+#define GATHERED 16		/* rows for one task */
+
+static void
+gather_task(void *arg, int task, int thread)
+{
+	const struct job *j = arg;
+	int64_t lo = (int64_t)task * GATHERED, n = j->rows - lo;
+
+	(void)thread;
+	gather(j, j->gathered + lo * (j->w.C + APART), lo, n < GATHERED ?
+	    (int)n : GATHERED, 0, 0);
+}
+
+/* Asks for the weights of the slice that follows, from k on. */
+static void
+slice_ahead(const struct job *j, int p, int k)
+{
+	const struct way *w = &j->w;
+	int n = w->O - p * PANEL;
+
+	if (n > 0)
+		cpu_weights_ahead(j->c, w->back, k, w->C - k < SLICE ? w->C -
+		    k : SLICE, p * PANEL, n < PANEL ? n : PANEL);
+}
+
+static void
+panel_task(void *arg, int p, int thread)
+{
+	const struct job *j = arg;
+	const struct conv_args *a = j->a;
+	const struct way *w = &j->w;
+	int n0 = p * PANEL, wide = w->O - n0 < PANEL ? w->O - n0 : PANEL;
+	float *own = j->u->own[thread], block[16 * 16];
+	struct gemm g = { .b = own, .y = a->y + n0, .ldy = w->O, .N = wide,
+	    .lda = j->gathered != NULL ? w->C + APART : w->C,
+	    .bias = a->bias != NULL ? a->bias + n0 : NULL, .add = a->add,
+	    .T = (int)j->rows };
+	int k, c, n, i;
+
+	for (k = 0; k < w->C; k += SLICE) {
+		g.K = w->C - k < SLICE ? w->C - k : SLICE;
+		for (n = 0; n < wide; n += 16)
+			for (c = 0; c < g.K; c += 16) {
+				cpu_weights(block, j->c, w->back, k + c, n0 +
+				    n);
+				for (i = 0; i < 16; i++)
+					store(own + (c + i) * wide + n,
+					    load(block + 16 * i));
+			}
+		slice_ahead(j, k + g.K < w->C ? p : p + 1, k + g.K < w->C ? k +
+		    g.K : 0);
+		g.a = (j->gathered != NULL ? j->gathered : a->x) + k;
+		if (k + g.K == w->C) {
+			g.res = a->res != NULL ? a->res + n0 : NULL;
+			g.relu = a->relu;
+		}
+		gemm_rows(&g, 0, 1);
+		g.bias = NULL;
+		g.add = true;
+	}
+}
+
+static void
+few_rows(struct job *j)
+{
+	const struct way *w = &j->w;
+
+	if (cpu_own(j->u, SLICE * PANEL * (int64_t)sizeof(float)) < 0)
+		return;
+	if (w->stride > 1 || w->C % 1024 == 0) {
+		j->gathered = cpu_shared(j->u, j->rows * (w->C + APART) *
+		    (int64_t)sizeof(float));
+		if (j->gathered == NULL)
+			return;
+		cpu_run(j->u, gather_task, j, (int)((j->rows + GATHERED - 1) /
+		    GATHERED));
+	}
+	cpu_run(j->u, panel_task, j, panels(w->O));
+}
+
 void
 taps_run(struct cpu *u, const struct cb_conv_plan *c, bool back,
     const struct conv_args *a)
 {
-	struct job j = { .u = u, .w = cpu_conv_way(c, back), .a = a,
-	    .packed = pack(u, c, back) };
+	struct job j = { .u = u, .c = c, .w = cpu_conv_way(c, back), .a = a };
 	const struct way *w = &j.w;
 	bool spread = back && w->stride > 1;
 	int rows = w->k == 1 ? BLOCK_1 : BLOCK_K, most;
@@ -204,8 +290,16 @@ taps_run(struct cpu *u, const struct cb_conv_plan *c, bool back,
 
 	j.rows = (int64_t)a->P * (spread ? (int64_t)w->H * w->W :
 	    (int64_t)w->OH * w->OW);
+	if (w->k == 1 && !spread && j.rows <= FEW_ROWS &&
+	    conv_weights(c) > MANY_WEIGHTS) {
+		few_rows(&j);
+		return;
+	}
+	j.packed = pack(u, c, back);
 	units = spread ? j.rows / w->W : j.rows;
 	j.blocks = (int)((j.rows + rows - 1) / rows);
+	if (j.blocks > u->threads)	/* so that all end together */
+		j.blocks += (u->threads - j.blocks % u->threads) % u->threads;
 	if (j.blocks > units)
 		j.blocks = (int)units;
 	/* Columns are shared out where there are few blocks. */
@@ -215,7 +309,8 @@ taps_run(struct cpu *u, const struct cb_conv_plan *c, bool back,
 	j.splits = j.splits < most ? j.splits : most;
 	j.splits = j.splits < panels(w->O) ? j.splits : panels(w->O);
 	j.splits = j.splits < 1 ? 1 : j.splits;
-	if (j.packed != NULL && cpu_own(u, (int64_t)((j.rows + j.blocks - 1) / j.blocks + w->W) *
+	if (j.packed != NULL && cpu_own(u, (int64_t)((j.rows + j.blocks - 1) /
+	    j.blocks + w->W) *
 	    ((spread ? w->O : w->C) + APART) * (int64_t)sizeof(float)) == 0)
 		cpu_run(u, spread ? spread_task : run_task, &j, j.blocks *
 		    j.splits);

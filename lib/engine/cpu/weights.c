@@ -70,6 +70,20 @@ cpu_weights(float *out, const struct cb_conv_plan *c, bool back, int in,
 }
 
 void
+cpu_weights_ahead(const struct cb_conv_plan *c, bool back, int in, int ni,
+    int o, int no)
+{
+	int kk = c->g.k * c->g.k, rows = back ? ni : no, r, k;
+	int n = (back ? no : ni) * kk;
+	int64_t apart = (int64_t)c->g.C * kk;
+	const float *w = c->w + (back ? in : o) * apart + (back ? o : in) * kk;
+
+	for (r = 0; r < rows; r++)
+		for (k = 0; k < n; k += 16)
+			__builtin_prefetch(w + r * apart + k, 0, 2);
+}
+
+void
 cpu_weights_add(float *dw, const struct cb_conv_plan *c, const float *block,
     int in, int o)
 {

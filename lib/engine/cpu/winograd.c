@@ -65,8 +65,8 @@ weights(float *u, int64_t apart, const struct cb_conv_plan *p, bool back,
 /* ---- tiles */
 
 void
-winograd_tile(float *v, int64_t vs, int wide, int64_t far, const float *x, int H,
-    int W, int C, struct at t)
+winograd_tile(float *v, int64_t vs, int wide, int64_t far, const float *x,
+    int H, int W, int C, struct at t)
 {
 	bool inside = t.i > 0 && t.j > 0 && t.i + 5 <= H && t.j + 5 <= W;
 	const float *from = x + ((t.p * H + t.i - 1) * W + t.j - 1) * C;
