@@ -6,6 +6,7 @@
  */
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <libavutil/pixfmt.h>
 
@@ -39,6 +40,10 @@ static const struct cb_film_format formats[] = {
 	{ "h264.mp4", "", "mp4", "libx264", AV_PIX_FMT_YUV420P, X264 },
 	{ "h264-open.mp4", "", "mp4", "libx264", AV_PIX_FMT_YUV420P,
 	    X264 ":x264-params=open-gop=1" },
+	{ "xvid.mkv", "", "matroska", "libxvid", AV_PIX_FMT_YUV420P,
+	    "bf=3:g=5" },
+	{ "mpeg4.mkv", "", "matroska", "mpeg4", AV_PIX_FMT_YUV420P,
+	    "bf=3:g=1" },
 	{ "h264.asf", "", "asf", "libx264", AV_PIX_FMT_YUV420P, X264 },
 	{ "mpeg4-b.asf", "", "asf", "mpeg4", AV_PIX_FMT_YUV420P, "bf=2:g=12" },
 	{ "h264.mxf", "", "mxf", "libx264", AV_PIX_FMT_YUV420P, X264 },
@@ -168,6 +173,34 @@ check_headers(void)
 	    "elst", 18, 3 * 512, FRAMES, 96);
 }
 
+/* A file that is emptied while it is open, and has to be opened again: that is
+ * an error each time. */
+static void
+check_emptied(void)
+{
+	static const struct cb_film_format form = { "", "", "mpegts", "libx264",
+	    AV_PIX_FMT_YUV420P, X264 };
+	struct cb_scene s = { .w = 96, .h = 64, .n = 1 };
+	struct cb_source src = { .name = "emptied", .path = "film" };
+	struct cb_frame *f;
+	int64_t want = 3;
+	struct cb_media *m;
+	int i, n = 0, exact;
+
+	if (cb_scene_film("film", &s, &form, 25, 1, FRAMES) < 0 ||
+	    cb_media_open(&m, &src, NULL) < 0 || truncate("film", 0) < 0) {
+		ok(false, "emptied: %s", cb_error());
+		return;
+	}
+	for (i = 0; i < 2; i++) {
+		n += cb_media_next(m, &f) < 0;
+		n += cb_media_fetch(m, &want, 1, &f, &exact) < 0;
+		cb_media_rewind(m);
+	}
+	ok(n == 4, "a file that is emptied while it is open (%d)", n);
+	cb_media_close(m);
+}
+
 /* name: of the kind, for messages */
 static void
 check_file(const char *path, const char *name)
@@ -213,8 +246,9 @@ main(int argc, char **argv)
 	int i;
 
 	cb_program_set("listing");
-	plan((int)CB_LEN(formats) + 3 + argc - 1);
+	plan((int)CB_LEN(formats) + 4 + argc - 1);
 	check_headers();
+	check_emptied();
 	for (k = 0; k < CB_LEN(formats); k++)
 		check_made(&formats[k]);
 	for (i = 1; i < argc; i++)

@@ -39,7 +39,7 @@ video_file_close(struct video *v)
 	avcodec_free_context(&v->dec);
 	avformat_close_input(&v->fmt);
 	input_io_free(&v->io);
-	v->pending = false;
+	v->pending = v->fresh = false;
 }
 
 /*
@@ -291,7 +291,11 @@ video_list_packets(struct video *v)
 
 /* ---- back to the start --------------------------------------------------- */
 
-/* Formats with a table of packets can be wound back; others open again. */
+/*
+ * Formats with a table of packets can be wound back; others open again.  The
+ * decoder is a new one: flushed, that of MPEG-4 would take times for those behind
+ * what it has seen, and leave out B-frames.
+ */
 static bool
 wind_back(struct video *v)
 {
@@ -305,7 +309,9 @@ wind_back(struct video *v)
 	    v->packets[0].pts;
 	if (av_seek_frame(v->fmt, v->stream, ts, AVSEEK_FLAG_BACKWARD) < 0)
 		return false;
-	avcodec_flush_buffers(v->dec);
+	avcodec_free_context(&v->dec);
+	if (open_decoder(v) < 0)
+		return false;
 	v->pending = false;
 	v->cur = -1;
 	if (video_packet_read(v) <= 0 || v->pkt->pts != v->packets[0].pts)
@@ -320,7 +326,8 @@ wind_back(struct video *v)
 int
 video_to_start(struct video *v)
 {
-	if (v->thorough && (v->fresh || wind_back(v)))
+	/* it is closed if it could not be opened again before */
+	if (v->fmt != NULL && v->thorough && (v->fresh || wind_back(v)))
 		return 0;
 	v->thorough = true;
 	video_file_close(v);

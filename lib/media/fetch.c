@@ -104,7 +104,7 @@ short_way_to_start(struct video *v)
 {
 	if (v->fresh)
 		return 0;
-	if (!seek_packet(v, 0))
+	if (v->fmt == NULL || !seek_packet(v, 0))
 		return video_to_start(v);
 	v->fresh = true;
 	return 0;

@@ -53,7 +53,8 @@ is_untold(const struct video *v)
 	    par->codec_id != AV_CODEC_ID_MPEG4)
 		return false;
 	return strcmp(f, "asf") == 0 || strcmp(f, "mxf") == 0 ||
-	    (strncmp(f, "matroska", 8) == 0 && par->codec_tag != 0);
+	    (strncmp(f, "matroska", 8) == 0 && (par->codec_tag != 0 ||
+	    par->codec_id == AV_CODEC_ID_MPEG4));
 }
 
 static int
