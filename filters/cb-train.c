@@ -10,7 +10,7 @@
 
 static const char *config, *device = "auto", *precision = "", *run = "run";
 static struct cb_strs sets;
-static int64_t threads, memory_mb = 4096, steps, restore_every;
+static int64_t threads, memory_mb = -1, steps, restore_every;
 static int64_t init_stats = -1, clip_memory;
 static int64_t checkpoint_every, log_every = 10;
 static const char *on_error = "skip", *validate;
@@ -28,7 +28,7 @@ static const struct cb_opt options[] = {
 	{ 0, "precision", CB_OPT_STR, &precision, "NAME",
 	    "of cuda: bf16, fp16, tf32 or fp32 [bf16]", 0, 0 },
 	{ 0, "memory", CB_OPT_INT, &memory_mb, "MIB",
-	    "activations kept at once, 0: any [4096]", 0, 1e9 },
+	    "activations kept at once, 0: any [512; cuda 4096]", 0, 1e9 },
 	{ 0, "clip-memory", CB_OPT_INT, &clip_memory, "N",
 	    "clips of a video run at once, 0: all [0]", 0, 1e6 },
 	{ 0, "steps", CB_OPT_INT, &steps, "N",
@@ -103,7 +103,7 @@ main(int argc, char **argv)
 	engine = cb_strf("%s:%s", device, precision);
 	o = (struct cb_run_options){ .run = run, .input = STDIN_FILENO,
 	    .engine = engine,
-	    .threads = (int)threads, .memory = memory_mb << 20,
+	    .threads = (int)threads, .memory = memory_mb * (1 << 20),
 	    .clip_memory = (int)clip_memory, .steps = steps,
 	    .init_stats = init_stats, .restore_every = restore_every,
 	    .validate = validate, .checkpoint_every = checkpoint_every,

@@ -355,7 +355,8 @@ struct cb_run_options {
 	int	 input;		/* what the feed reads */
 	const char *engine;	/* of cb_engine_open(), precision included */
 	int	 threads;	/* 0: one a core */
-	int64_t	 memory;	/* of cb_model_memory(), bytes; 0: any */
+	int64_t	 memory;	/* of cb_model_memory(), bytes; 0: any;
+				 * negative: cb_trainer_memory() */
 	int	 clip_memory;	/* of cb_model_clip_memory(); 0: all */
 	int64_t	 steps;		/* 0: to the end of the stream */
 	int64_t	 init_stats;	/* pictures to set the norms from; 0: do not */
@@ -366,6 +367,10 @@ struct cb_run_options {
 	int	 argc;
 	char	**argv;
 };
+
+/* Bytes of activations that are worth keeping at once: few on a host, whose
+ * speed hardly gains by more; as many as a GPU is likely to have there. */
+int64_t	cb_trainer_memory(const struct cb_engine *e);
 
 /*
  * Trains to the end and leaves the checkpoint; of validations that of the best

@@ -222,6 +222,12 @@ loop(struct trainer *t)
 
 /* ---- the run ------------------------------------------------------------ */
 
+int64_t
+cb_trainer_memory(const struct cb_engine *e)
+{
+	return (int64_t)(e->on_host ? 512 : 4096) << 20;
+}
+
 static int
 open_model(struct trainer *t)
 {
@@ -238,7 +244,8 @@ open_model(struct trainer *t)
 	if ((t->cells = calloc((size_t)(h * h), sizeof(*t->cells))) == NULL)
 		return cb_fail(CB_ENOMEM, "cells");
 	cb_scaling_init(&t->scaling, t->e);
-	cb_model_memory(t->m, t->o->memory);
+	cb_model_memory(t->m, t->o->memory < 0 ? cb_trainer_memory(t->e) :
+	    t->o->memory);
 	cb_model_clip_memory(t->m, t->o->clip_memory);
 	if (t->o->validate != NULL &&
 	    cb_scorer_of(&t->scorer, t->m, &t->about) < 0)
