@@ -74,6 +74,37 @@ cu_to_f32(cudaStream_t s, enum cu_type t, float *y, const void *x, int64_t n)
 	    cast_of<float, cb_f16>(s, y, x, n);
 }
 
+/* ---- a bias, and the scale beside it; a thread: one number of each */
+
+template <typename E> CB_KERNEL(THREADS)
+bias(E *y, float *wide, float *kept, const float *x, const float *scale,
+    int O, int Op)
+{
+	CU_EACH(i, Op) {
+		const E v = cb_elem_of<E>(x != NULL && i < O ? x[i] : 0);
+
+		y[i] = v;
+		wide[i] = cb_f32(v);
+		if (scale != NULL && i < O)
+			kept[i] = scale[i];
+	}
+}
+
+template <typename E> static int
+bias_of(cudaStream_t s, void *y, float *wide, float *kept, const float *x,
+    const float *scale, int O, int Op)
+{
+	return CB_LAUNCH((bias<E>), cu_blocks(Op, THREADS), THREADS, 0, s,
+	    (E *)y, wide, kept, x, scale, O, Op);
+}
+
+int
+cu_bias(cudaStream_t s, enum cu_type t, void *y, float *wide, float *kept,
+    const float *x, const float *scale, int O, int Op)
+{
+	return CU_ELEM(t, bias_of, s, y, wide, kept, x, scale, O, Op);
+}
+
 /* ---- other numbers of channels; a thread: N channels of y */
 
 template <typename E, int N> CB_KERNEL(THREADS)

@@ -68,21 +68,14 @@ void
 gpu_conv_pack(struct cb_engine *e, struct cb_conv_plan *c, const float *w,
     const float *scale, const float *shift, bool backward)
 {
-	size_t f32 = sizeof(float);
 	struct gpu *g = gpu_of(e);
 
 	(void)backward;
-	if ((c->scaled = scale != NULL))
-		CU(g, cudaMemcpyAsync(c->scale, scale, f32 * (size_t)c->O,
-		    cudaMemcpyDeviceToDevice, gpu_begin(g, "scale")));
+	c->scaled = scale != NULL;
 	CU(g, cu_conv_weights(gpu_begin(g, "conv_pack"), g->type, c->w, w,
 	    scale, c->O, c->g.O, c->C, c->g.C, c->g.k));
-	gpu_zero(e, c->bias, c->g.O * (int64_t)e->elem_size);
-	if (shift != NULL)
-		CU(g, cu_to_elem(gpu_begin(g, "shift"), g->type, c->bias,
-		    shift, c->O));
-	CU(g, cu_to_f32(gpu_begin(g, "shift"), g->type, c->wide, c->bias,
-	    c->g.O));
+	CU(g, cu_bias(gpu_begin(g, "shift"), g->type, c->bias, c->wide,
+	    c->scale, shift, scale, c->O, c->g.O));
 }
 
 static struct sizes

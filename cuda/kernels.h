@@ -34,6 +34,10 @@ int	cu_to_elem(cudaStream_t s, enum cu_type t, void *y, const float *x,
 	    int64_t n);
 int	cu_to_f32(cudaStream_t s, enum cu_type t, float *y, const void *x,
 	    int64_t n);
+/* y [Op] = x [O], NULL: zeros, and wide [Op] = what that is in elements; what is
+ * behind O is zero.  kept [O] = scale [O], where that is not NULL. */
+int	cu_bias(cudaStream_t s, enum cu_type t, void *y, float *wide,
+	    float *kept, const float *x, const float *scale, int O, int Op);
 /* y [n,Cy] = x [n,Cx], or += where add; y's channels that x lacks are zero (or
  * as they were), x's that y lacks are left out.  For libraries that want
  * multiples of 8. */

@@ -53,12 +53,9 @@ gpu_linear_pack(struct cb_engine *e, struct cb_linear_plan *l, const float *w,
 	(void)backward;
 	CU(g, cu_to_elem(gpu_begin(g, "linear_pack"), g->type, l->w, w,
 	    (int64_t)l->I * l->O));
-	if ((l->biased = bias != NULL)) {
-		CU(g, cu_to_elem(gpu_begin(g, "bias"), g->type, l->bias, bias,
-		    l->O));
-		CU(g, cu_to_f32(gpu_begin(g, "bias"), g->type, l->wide,
-		    l->bias, l->O));
-	}
+	if ((l->biased = bias != NULL))
+		CU(g, cu_bias(gpu_begin(g, "bias"), g->type, l->bias, l->wide,
+		    NULL, bias, NULL, l->O, l->O));
 }
 
 enum { FWD = 1, DX, DW };

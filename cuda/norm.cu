@@ -392,12 +392,20 @@ struct Backward {
 	float	*part;
 };
 
+/*
+ * A block has a multiprocessor for itself, or nearly so.  An A100 has 108 of
+ * these, and a second wave of a few blocks would take as long as the first; on
+ * more of them so many blocks keep memory busy all the same.
+ */
+enum { BLOCKS = 108 };
+static_assert((int)BLOCKS <= (int)CU_PARTS, "parts for all blocks");
+
 template <typename E, int K, int W> static int
 bwd_parts(cudaStream_t s, const Backward &a)
 {
 	const Affine f = { a.dgain, a.dbias };
 	const int need = (a.T + W - 1) / W;
-	const int parts = need < CU_PARTS ? need : (int)CU_PARTS;
+	const int parts = need < BLOCKS ? need : (int)BLOCKS;
 	int e = CB_LAUNCH((norm_bwd<E, K, W>), (unsigned)parts, W * 32, 0, s,
 	    (E *)a.dx, (E *)a.ds, a.part, (const E *)a.dy, (const E *)a.sum,
 	    a.mean, a.rstd, a.gain, a.T, a.D, 1.f / (float)a.D, a.mask);

@@ -37,7 +37,7 @@ GPUS = {'A100': dict(mma=312e12, flops=19.5e12, bytes=2.0e12,
                      ins=108 * 4 * 1.41e9),
         'H100': dict(mma=989e12, flops=67e12, bytes=3.35e12,
                      ins=132 * 4 * 1.98e9)}
-ARCH = {'A100': 'sm_80', 'H100': 'sm_90'}
+SMS = 108                       # multiprocessors of an A100
 STEP = os.environ.get('BENCH_STEP', 'qa-train 8 2')
 PRESET = os.environ.get('BENCH_PRESET', 'full')
 ROWS = [('cnn 32 pictures', 'cnn 32 0'), ('cnn 32 and back', 'cnn-train 32 0'),
@@ -282,22 +282,25 @@ def wide(k, what):
 
 def print_kernels(sass, kernels):
     names = demangled(list(kernels))
-    print('\nKernels of the step, as compiled (sm_80/sm_90; "wide": of 64 '
-          'bits and more / all, in sm_80):\n')
-    print('%-34s %7s %5s %6s %6s %7s %7s %9s %9s %5s %5s %5s' % (
+    print('\nKernels of the step, as compiled (sm_80/sm_90; waves: the '
+          'blocks of a launch\nover those that an A100 has at once; wide: of '
+          '64 bits and more / all, in sm_80):\n')
+    print('%-34s %7s %5s %6s %6s %7s %7s %7s %9s %9s %5s %5s %5s' % (
         'kernel', 'regs', 'local', 'shared', 'block', 'blocks', 'full',
-        'LDG wide', 'STG wide', 'HMMA', 'LDSM', 'cp'))
+        'waves', 'LDG wide', 'STG wide', 'HMMA', 'LDSM', 'cp'))
     for name in sorted(kernels, key=names.get):
         a, h = (sass['sm_' + x, name] for x in ('80', '90'))
         k = kernels[name]
-        print('%-34s %3d/%-3d %5d %6d %6d %3d/%-3d %3.0f/%-3.0f%% %9s %9s '
-              '%5d %5d %5d' % (
+        print('%-34s %3d/%-3d %5d %6d %6d %3d/%-3d %3.0f/%-3.0f%% %7.2f '
+              '%9s %9s %5d %5d %5d' % (
                   names[name][:34], a['regs'], h['regs'],
                   max(a['stack'], h['stack']),
                   a['shared'] + k['dynamic'], k['block'], a['blocks'],
                   h['blocks'], 100 * a['blocks'] * k['block'] / 2048,
-                  100 * h['blocks'] * k['block'] / 2048, wide(a, 'LDG'),
-                  wide(a, 'STG'), a.get('HMMA', 0), a.get('LDSM', 0),
+                  100 * h['blocks'] * k['block'] / 2048,
+                  k['blocks'] / k['launches'] / a['blocks'] / SMS,
+                  wide(a, 'LDG'), wide(a, 'STG'), a.get('HMMA', 0),
+                  a.get('LDSM', 0),
                   sum(v for n, v in a.items() if n.startswith('LDGSTS'))))
     spilled = sorted(n for (_, n), k in sass.items() if k['stack'] > 0)
     print('%d kernels in the plug-in, for %s; with local memory (spills): %s'
@@ -322,8 +325,9 @@ def parts_of(step):
 
 
 def together(parts):
-    return {k: sum(p[k] for p in parts) for k in ('times', 'flop', 'bytes')} | {
-        'least_s': {g: sum(p['least_s'][g] for p in parts) for g in GPUS}}
+    out = {k: sum(p[k] for p in parts) for k in ('times', 'flop', 'bytes')}
+    out['least_s'] = {g: sum(p['least_s'][g] for p in parts) for g in GPUS}
+    return out
 
 
 def print_step(parts):

@@ -22,6 +22,37 @@ cast_case(struct kern *k, const void *arg)
 	out_f32(k, "f32", back, n, 0);
 }
 
+struct bias_case {
+	int	 O, Op;
+	bool	 x, scale;
+};
+
+static void
+bias_case(struct kern *k, const void *arg)
+{
+	const struct bias_case *c = arg;
+	float *x = params(k, c->O, -3, 3);
+	float *scale = params(k, c->O, .5, 2), *kept = floats(k, c->O, 0, 0);
+	float *wide = floats(k, c->Op, 1, 1), *to;
+	void *y = acts(k, c->Op);
+	struct out *a, *b;
+	int i;
+
+	if (k->twin == NULL)
+		must(cu_bias(k->s, k->t, y, wide, kept, c->x ? x : NULL,
+		    c->scale ? scale : NULL, c->O, c->Op));
+	else for (to = y, i = 0; i < c->Op; i++) {
+		to[i] = wide[i] = c->x && i < c->O ? x[i] : 0;
+		if (c->scale && i < c->O)
+			kept[i] = scale[i];
+	}
+	a = out_elem(k, "y", y, c->Op, 0);
+	b = out_f32(k, "wide less y", wide, c->Op, 0);
+	for (i = 0; i < c->Op; i++)
+		b->v[i] -= a->v[i];
+	out_f32(k, "scale", kept, c->O, 0);
+}
+
 struct channels_case {
 	int	 rows, Cy, Cx;
 	bool	 add;
@@ -89,6 +120,10 @@ static const struct kern_case cases[] = {
 	CASE(cast, EVERY, int[], { 31 }),
 	CASE(cast, EVERY, int[], { 2056 }),
 	CASE(cast, LARGE, int[], { 600011 }),
+	/* O Op x scale */
+	CASE(bias, EVERY, struct bias_case, { 1, 1, 1, 0 }),
+	CASE(bias, EVERY, struct bias_case, { 3, 8, 0, 1 }),
+	CASE(bias, EVERY, struct bias_case, { 513, 520, 1, 1 }),
 	/* rows Cy Cx add */
 	CASE(channels, EVERY, struct channels_case, { 31, 8, 3, 0 }),
 	CASE(channels, EVERY, struct channels_case, { 33, 3, 8, 1 }),
