@@ -7,8 +7,11 @@
  *	conv -> [+ res] -> + bias -> [relu]
  *
  * and a gradient of the weights only in the type of the activations (measured
- * with cuDNN 9.19: t/cudnn-plans.c).  All tensors are NHWC; what lies between
- * operations is virtual and f32.
+ * with cuDNN 9.19: t/cudnn-plans.c).  Behind a gradient of x neither the
+ * gradient of a ReLU nor a product with a mask can be had so (tried on both GPUs
+ * of t/cudnn-plans.c), which would spare act_bwd() its pass over memory.
+ *
+ * All tensors are NHWC; what lies between operations is virtual and f32.
  *
  * Of what the library proposes the first is taken that
  *	- repeats bit for bit;

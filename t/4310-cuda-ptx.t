@@ -5,7 +5,7 @@
 . "$(dirname "$0")/lib.sh"
 [ -x "$BUILD/ptxsim/faults-80" ] || skip_all 'no PTX to execute here' \
     '(it needs the CUDA toolkit, and no SAN=)'
-plan 46
+plan 47
 export LD_LIBRARY_PATH="$BUILD/ptxsim"
 
 for v in 80 100; do
@@ -46,6 +46,10 @@ like counts '^_Z4tileI7cb_bf16EvPfPKT_S4_ .* flops=0 mma=4096 read=768/768 writt
 PTXSIM_COUNT=counts "$BUILD/ptxsim/faults-80" fragments 0
 like counts '^_Z9fragmentsI7cb_bf16EvPfPKjS3_ .* read=[0-9]+/[0-9]+ written=2048/512 memory=[0-9]+/512 ' \
     'stores of one word in four: four times the sectors'
+
+PTXSIM_COUNT=counts "$BUILD/ptxsim/faults-80" stream 0
+like counts '^_Z5scale.* launches=2 blocks=2 .* read=512/512 written=512/512 memory=512/512 ' \
+    'what a block uses, of each block'
 
 # What is not known is refused, not guessed.
 cat >odd.cu <<'EOF'
