@@ -211,10 +211,12 @@ copy_columns(float *to, const float *a, int64_t lda, int K, int M)
 {
 	int k, i;
 
-	for (k = 0; k + 1 < K; k++, a += lda, to += 16)
-		store(to, load(a));
-	for (i = 0; i < M; i++)		/* behind may be nothing */
-		to[i] = a[i];
+	for (k = 0; k < K; k++, a += lda, to += 16)
+		if ((K - 1 - k) * lda + M >= 16)
+			store(to, load(a));
+		else		/* behind may be nothing */
+			for (i = 0; i < M; i++)
+				to[i] = a[i];
 }
 
 /* ---- forward */
