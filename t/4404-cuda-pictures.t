@@ -81,7 +81,8 @@ head -c $(($(stat -c %s batches.cb) * 2 / 3)) batches.cb |
     cb-train $SMALL -o cut $CK --device cuda 2>err
 like err 'saved at step' 'a stream that is cut while pictures travel'
 
-# Pictures from the memory of a link: no copy in the host but of the first.
+# Pictures from the memory of a link: no copy in the host but of
+# the first.
 linked() {
 	local dir=$1
 	shift

@@ -30,6 +30,9 @@
  * most. */
 #define ITEMS 4
 #define PASSING ((int64_t)32 << 20)
+/* For those that stay, which are of several sizes, it is made when one of so many
+ * has been seen. */
+#define SAMPLE 4
 
 /* Seconds that a writer waits for a reader that has emptied the pipe, at a time
  * and in all. */
@@ -53,6 +56,7 @@ struct peer {
 	int sock;		/* -1: closed */
 	struct ring *ring;
 	bool offered;
+	int64_t seen, bytes;	/* pictures before that, and of all of them */
 	int64_t keep;		/* pictures that are wanted there at once */
 	bool ample;		/* there is memory for these */
 	int64_t came, stayed;	/* through the ring */
@@ -437,8 +441,12 @@ peer_offer(struct peer *p, int64_t bytes)
 
 	if (p == NULL || p->offered)
 		return;
+	p->bytes += bytes;
+	if (++p->seen < p->keep / SAMPLE)
+		return;
 	p->offered = true;
-	if ((p->ring = ring_new(&fd, memory_for(p, bytes))) == NULL)
+	p->ring = ring_new(&fd, memory_for(p, p->bytes / p->seen + 1));
+	if (p->ring == NULL)
 		return;
 	if (say(p, "r", 1, fd) < 0) {
 		ring_free(p->ring);

@@ -49,7 +49,8 @@ void	peer_ask(struct peer *p, const json_t *plan);
 /* So many pictures are to stay in the shared memory at once; before it is
  * offered. */
 void	peer_keep(struct peer *p, int64_t pictures);
-/* A picture of so many bytes came through the pipe: others need not.  Once. */
+/* A picture of so many bytes came through the pipe: others need not, once it is
+ * known how large they are. */
 void	peer_offer(struct peer *p, int64_t bytes);
 /* The memory in which pictures stay; NULL: there is none. */
 void	*peer_memory(const struct peer *p, int64_t *bytes);
