@@ -4,7 +4,7 @@
 # same bytes whether the next batch is there or not.
 . "$(dirname "$0")/lib.sh"
 . "$T/cuda.sh"
-plan 39
+plan 41
 
 right() {
 	on $1 "$BUILD/t/pictures" cuda:fp32 >out 2>err
@@ -92,7 +92,10 @@ linked() {
 }
 stay='^cb-train: link: ([1-9][0-9]*) of \1 pictures in memory stayed there$'
 EPOCHS=12			# twice what the memory has room for
-CB_LINK=0 linked pipes cb-train; is "$? $(cat err)" '0 ' 'through pipes'
+CBSIM_FAIL=cudaHostRegister CB_LINK=0 linked pipes cb-train
+is "$? $(cat err)" '0 ' 'through pipes, and copied'
+CB_LINK=0 linked own cb-train; is $? 0 'from the own memory of the reader'
+same {own,pipes}/ckpt/model_step_24.safetensors '... the same weights'
 linked memory cb-train; is $? 0 'through memory, again and again'
 like err "$stay" '... where they stay'
 same {memory,pipes}/ckpt/model_step_24.safetensors '... the same weights'

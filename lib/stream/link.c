@@ -53,7 +53,8 @@ struct link {
 struct peer {
 	pthread_mutex_t lock;
 	int users;		/* who has it open, and loans */
-	int sock;		/* -1: closed */
+	int sock;		/* -1: closed, or nobody is there */
+	bool alone;
 	struct ring *ring;
 	bool offered;
 	int64_t seen, bytes;	/* pictures before that, and of all of them */
@@ -351,6 +352,20 @@ peer_connect(int fd)
 	return peer;
 }
 
+struct peer *
+peer_alone(void)
+{
+	struct peer *p = calloc(1, sizeof(*p));
+
+	if (p == NULL)
+		return NULL;
+	pthread_mutex_init(&p->lock, NULL);
+	p->users = 1;
+	p->sock = -1;
+	p->alone = true;
+	return p;
+}
+
 /* Wakes the writer or closes the socket, if so, and leaves. */
 static void
 leave(struct peer *p, bool wake, bool close)
@@ -448,7 +463,7 @@ peer_offer(struct peer *p, int64_t bytes)
 	p->ring = ring_new(&fd, memory_for(p, p->bytes / p->seen + 1));
 	if (p->ring == NULL)
 		return;
-	if (say(p, "r", 1, fd) < 0) {
+	if (!p->alone && say(p, "r", 1, fd) < 0) {
 		ring_free(p->ring);
 		p->ring = NULL;
 	}
@@ -462,14 +477,11 @@ peer_memory(const struct peer *p, int64_t *bytes)
 	    ring_memory(p->ring, bytes);
 }
 
-int
-peer_take(struct peer *p, struct loan *l, int64_t at, int64_t bytes)
+static int
+take(struct peer *p, struct loan *l, int64_t at, int64_t bytes)
 {
-	bool stay;
+	bool stay = p->ample && !ring_tight(p->ring, bytes);
 
-	if (p == NULL || p->ring == NULL)
-		return -1;
-	stay = p->ample && !ring_tight(p->ring, bytes);
 	*l = (struct loan){ .peer = p, .stay = stay };
 	if (ring_take(p->ring, &l->data, &l->item, at, bytes) < 0)
 		return -1;
@@ -479,6 +491,25 @@ peer_take(struct peer *p, struct loan *l, int64_t at, int64_t bytes)
 	p->users++;
 	pthread_mutex_unlock(&p->lock);
 	return 0;
+}
+
+int
+peer_take(struct peer *p, struct loan *l, int64_t at, int64_t bytes)
+{
+	return p == NULL || p->ring == NULL || p->alone ? -1 :
+	    take(p, l, at, bytes);
+}
+
+int
+peer_place(struct peer *p, struct loan *l, int64_t bytes)
+{
+	int64_t at;
+
+	if (p == NULL || p->ring == NULL || !p->alone || !p->ample ||
+	    ring_tight(p->ring, bytes) ||
+	    (at = ring_place(p->ring, bytes)) < 0)
+		return -1;
+	return take(p, l, at, bytes);
 }
 
 void

@@ -42,6 +42,9 @@ struct peer;
  * a cb program wrote it.  NULL: no.
  */
 struct peer *peer_connect(int fd);
+/* In place of a peer, where there is none: the memory is the reader's own, which
+ * puts in what it reads.  NULL: no memory. */
+struct peer *peer_alone(void);
 void	peer_close(struct peer *p);	/* takes NULL */
 
 /* These never wait and take NULL; what cannot be sent has not been said. */
@@ -66,6 +69,8 @@ struct loan {
 
 /* -1: there is no such memory. */
 int	peer_take(struct peer *p, struct loan *l, int64_t at, int64_t bytes);
+/* A place for what is to be read, where the memory is one's own; -1: none. */
+int	peer_place(struct peer *p, struct loan *l, int64_t bytes);
 void	peer_give(struct loan *l);
 
 #endif

@@ -247,12 +247,42 @@ read_data(struct cb_reader *r, void **out, int64_t n)
 	return 0;
 }
 
+static void
+give_back(void *loan)
+{
+	peer_give(loan);
+	free(loan);
+}
+
+/* A picture is read to where it will stay.  1: it was; 0: it cannot; -1. */
+static int
+read_kept(struct cb_reader *r, struct scan *s, struct cb_array *a,
+    int64_t bytes)
+{
+	struct loan *l = malloc(sizeof(*l));
+
+	if (l == NULL)
+		return cb_fail(CB_ENOMEM, "message");
+	if (peer_place(r->peer, l, bytes) < 0) {
+		free(l);
+		return 0;
+	}
+	a->data = l->data;
+	if (read_into(r, a->data, bytes) < 0) {
+		give_back(l);
+		return -1;
+	}
+	return keep_tensor(s, a, give_back, l) < 0 ? -1 : 1;
+}
+
 /* The payload of a tensor, n counted bytes. */
 static int
 scan_tensor(struct cb_reader *r, struct scan *s, int64_t n)
 {
 	struct cb_array a;
 	int64_t bytes;
+	bool picture;
+	int rc;
 
 	if (n < WIRE_HEAD)
 		return cb_fail(CB_EFORMAT, "%s: a tensor of %lld bytes, less "
@@ -263,18 +293,14 @@ scan_tensor(struct cb_reader *r, struct scan *s, int64_t n)
 		return cb_fail(CB_EFORMAT, "%s: a tensor of %lld bytes by its "
 		    "shape has %lld", r->name, (long long)bytes,
 		    (long long)n - WIRE_HEAD);
+	picture = a.type == CB_U8 && bytes >= WIRE_SHARE;
+	if (picture && (rc = read_kept(r, s, &a, bytes)) != 0)
+		return rc < 0 ? -1 : 0;
 	if (read_data(r, &a.data, bytes) < 0)
 		return -1;
-	if (a.type == CB_U8 && bytes >= WIRE_SHARE)
+	if (picture)
 		peer_offer(r->peer, bytes);
 	return keep_tensor(s, &a, free, a.data);
-}
-
-static void
-give_back(void *loan)
-{
-	peer_give(loan);
-	free(loan);
 }
 
 /* Data that lie in the memory of the link stay there or are copied. */
@@ -585,6 +611,8 @@ cb_reader_ask(struct cb_reader *r, const json_t *what)
 void
 cb_reader_keep(struct cb_reader *r, int64_t pictures)
 {
+	if (r->peer == NULL)
+		r->peer = peer_alone();
 	peer_keep(r->peer, pictures);
 }
 

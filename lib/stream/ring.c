@@ -160,7 +160,7 @@ find_room(const struct ring *r, int64_t bytes)
 }
 
 int64_t
-ring_put(struct ring *r, const void *data, int64_t bytes)
+ring_place(struct ring *r, int64_t bytes)
 {
 	int64_t room = room_of(bytes), at;
 
@@ -169,9 +169,18 @@ ring_put(struct ring *r, const void *data, int64_t bytes)
 	learn(r);
 	if ((at = find_room(r, room)) < 0)
 		return -1;
-	memcpy(r->data + at, data, (size_t)bytes);
 	r->out[r->put++ % OUT] = at;
 	r->head = at + room;
+	return at;
+}
+
+int64_t
+ring_put(struct ring *r, const void *data, int64_t bytes)
+{
+	int64_t at = ring_place(r, bytes);
+
+	if (at >= 0)
+		memcpy(r->data + at, data, (size_t)bytes);
 	return at;
 }
 

@@ -25,6 +25,8 @@ struct ring *ring_new(int *fd, int64_t bytes);
 struct ring *ring_map(int fd);
 void	ring_free(struct ring *r);	/* takes NULL */
 
+/* The writer's place for an item: as ring_put(), which copies it in besides. */
+int64_t	ring_place(struct ring *r, int64_t bytes);
 /*
  * The writer copies an item in.  Where it lies, for the reader; -1: there is no
  * room now; -2: nor will there ever be.

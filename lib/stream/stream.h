@@ -131,7 +131,8 @@ void	cb_reader_ask(struct cb_reader *r, const json_t *what);
 /*
  * So many pictures are kept at once, and their messages freed on any thread.
  * Those that come through memory (cb-link(7)) then stay where they lie, while
- * there is room, instead of being copied.  Before the first picture.
+ * there is room, instead of being copied; without a link they are read into such
+ * memory.  Before the first picture.
  */
 void	cb_reader_keep(struct cb_reader *r, int64_t pictures);
 /* The memory in which pictures stay, until the reader is closed and all messages
