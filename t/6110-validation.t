@@ -102,15 +102,15 @@ is "$? $(jq .valid_skipped skip/log.jsonl | tail -n 1)" '0 1' 'a bad medium'
 killed() # SIGNAL WHICH
 {
 	rm -rf run now count; mkfifo now; touch count
-	exec 8<>now
 	cb-train $SMALL -o run --val "echo x >>count
 	    if [ \$(wc -l <count) = $2 ]; then read x <now; fi; cat val.cb" \
-	    <in.cb 2>err 8>&- & pid=$!
+	    <in.cb 2>err & pid=$!
 	until [ "$(wc -l <count)" = $2 ]; do
 		kill -0 $pid 2>/dev/null || break
 	done
 	kill -$1 $pid 2>/dev/null; wait $pid 2>/dev/null; status=$?
-	echo >&8; exec 8>&-
+	# the command that a killed one leaves behind, once it waits
+	[ $1 = TERM ] || timeout 60 sh -c 'echo >now'
 }
 for n in 1 2 3; do
 	killed KILL $n
