@@ -209,7 +209,7 @@ bool	cb_media_is_name(const char *path);
 /* File name without folder and extension; yours to free. */
 char	*cb_media_stem(const char *path);
 
-/* ---- groups: group.c ------------------------------------------------------- */
+/* ---- groups: values.c, load.c, pick.c --------------------------------------- */
 
 msgpack_object cb_plan_obj(struct cb_msg *m, const struct cb_plan *p);
 /* Yours to cb_plan_clear(). */
