@@ -7,6 +7,7 @@ Where a GPU answers it is measured, the model of the paper in bf16 beside
 PyTorch on the same GPU (t/bench.py: eager and torch.compile, the faster
 counts, under autocast to bf16).  Who ends, for want of memory as like as not,
 is told and leaves the rest as it is; without PyTorch there are our times alone.
+A step keeps all of its activations, as cb-train --memory 0 does.
 Variables are those of t/bench.py, and BENCH_PRESET=small, BENCH_STEP.
 
 Where none does, nothing is measured.  Printed is, for each kernel, what the

@@ -371,7 +371,8 @@ main(int argc, char **argv)
 	    cb_engine_open(&e, argc > at + 1 ? argv[at + 1] : "cpu", 0) < 0 ||
 	    cb_model_new(&m, e, &c) < 0)
 		return cb_complain();
-	cb_model_memory(m, cb_trainer_memory(e));
+	if (e->on_host)			/* as cb-train; a GPU: all at once */
+		cb_model_memory(m, cb_trainer_memory(e));
 	cb_model_init(m, 1);
 	cb_model_pack(m, true);
 	rc = serve() < 0 ? cb_complain() : 0;
