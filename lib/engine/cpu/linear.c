@@ -12,6 +12,9 @@
  * nothing.  An element of a result is one sum, or a few where the common
  * dimension is long, cut by that alone.
  */
+#ifdef __AVX512F__
+#include <immintrin.h>
+#endif
 #include <stdlib.h>
 
 #include "gemm.h"
@@ -143,8 +146,10 @@ exchange(v16 *r, const int s)
 		if ((i & s) != 0)
 			continue;
 		a = r[i];
-		r[i] = __builtin_shuffle(a, r[i + s], low);
-		r[i + s] = __builtin_shuffle(a, r[i + s], low + s);
+		r[i] = (v16)_mm512_permutex2var_ps((__m512)a, (__m512i)low,
+		    (__m512)r[i + s]);
+		r[i + s] = (v16)_mm512_permutex2var_ps((__m512)a,
+		    (__m512i)(low + s), (__m512)r[i + s]);
 	}
 }
 

@@ -7,21 +7,20 @@
 #include "conv.h"
 
 typedef float v8 __attribute__((vector_size(32), aligned(4), may_alias));
-typedef int32_t v8i __attribute__((vector_size(32)));
 
 /* Bit h of the number of a row and of a place in it change places. */
 #define LOW(h, j) ((j) & (h) ? 8 + (j) - (h) : (j))
 #define HIGH(h, j) ((j) & (h) ? 8 + (j) : (j) + (h))
-#define EIGHT(f, h) (v8i){ f(h, 0), f(h, 1), f(h, 2), f(h, 3), f(h, 4), \
-	f(h, 5), f(h, 6), f(h, 7) }
+#define EIGHT(f, h) f(h, 0), f(h, 1), f(h, 2), f(h, 3), f(h, 4), f(h, 5), \
+	f(h, 6), f(h, 7)
 #define SWAP(h) \
 	for (i = 0; i < 8; i++) { \
 		if (i & (h)) \
 			continue; \
 		a = t[i]; \
 		b = t[i + (h)]; \
-		t[i] = __builtin_shuffle(a, b, EIGHT(LOW, h)); \
-		t[i + (h)] = __builtin_shuffle(a, b, EIGHT(HIGH, h)); \
+		t[i] = __builtin_shufflevector(a, b, EIGHT(LOW, h)); \
+		t[i + (h)] = __builtin_shufflevector(a, b, EIGHT(HIGH, h)); \
 	}
 
 /* to[j][i] = from[i][j] * scale[i] for 16 x 16; rows lie `apart`. */
