@@ -1,10 +1,10 @@
 /*
  * Pictures come from the host in native size, set by set: a set is what one
  * expect() named.  They go to the device on a stream of their own, from where
- * they lie if that memory is pinned, else by way of some that is.  Those that are wanted now go at once, while the host
- * captures what is to be done with them; those of the next step when all of this
- * one has been launched, while the device computes.  An event tells the stream
- * that computes when a set is there.
+ * they lie if that memory is pinned, else by way of some that is.  Those that
+ * are wanted now go at once, while the host captures what is to be done with
+ * them; those of the next step when all of this one has been launched, while the
+ * device computes.  An event tells the stream that computes when a set is there.
  *
  * A set keeps its memory for the next that is expected, so a program that knows
  * of two at a time has two buffers, once both have been as large as they get.

@@ -22,6 +22,16 @@ add_plan(struct cb_msg *group, msgpack_object *g, struct cb_plan *plan,
 	return 0;
 }
 
+/* The next message of a group that has not ended. */
+static int
+next_within(cb_next_fn *next, void *arg, struct cb_msg **m)
+{
+	int rc = next(arg, m);
+
+	return rc > 0 ? 0 : rc < 0 ? -1 : cb_fail(CB_EFORMAT, "the stream ends "
+	    "inside a group");
+}
+
 /* Writes messages as they are up to the end of the group. */
 static int
 pass_group(struct cb_writer *w, cb_next_fn *next, void *arg, bool pictures)
@@ -31,9 +41,8 @@ pass_group(struct cb_writer *w, cb_next_fn *next, void *arg, bool pictures)
 	int rc;
 
 	for (;;) {
-		if ((rc = next(arg, &m)) <= 0)
-			return rc < 0 ? -1 : cb_fail(CB_EFORMAT,
-			    "the stream ends inside a group");
+		if (next_within(next, arg, &m) < 0)
+			return -1;
 		kind = cb_msg_kind(m);
 		rc = kind == CB_MSG_PICTURE && !pictures ?
 		    cb_fail(CB_EFORMAT, "pictures of a group without info: "
@@ -97,9 +106,8 @@ read_pictures(struct pick *k, struct cb_writer *w, cb_next_fn *next, void *arg,
 	int rc;
 
 	for (;;) {
-		if ((rc = next(arg, &m)) <= 0)
-			return rc < 0 ? -1 : cb_fail(CB_EFORMAT,
-			    "the stream ends inside a group");
+		if (next_within(next, arg, &m) < 0)
+			return -1;
 		switch (cb_msg_kind(m)) {
 		case CB_MSG_PICTURE:
 			if (k->p.next == k->p.n && k->p.n > 0)

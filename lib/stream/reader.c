@@ -5,9 +5,9 @@
  * to a buffer, one message's worth; the data of a tensor it reads straight into
  * memory of their own, aligned, and leaves a struct cb_array in the buffer in
  * place of the ext; or it finds them in the memory of the link, where they stay
- * if there is room (cb_reader_keep()).  msgpack-c then unpacks the buffer.  So big data are copied once and
- * never again, and everything that msgpack-c is given has been checked: it is
- * whole, not nested too deep, and small.
+ * if there is room (cb_reader_keep()).  msgpack-c then unpacks the buffer.  So
+ * big data are copied once at most, and everything that msgpack-c is given has
+ * been checked: it is whole, not nested too deep, and small.
  *
  * A length that the stream claims is only compared with the cap; memory grows
  * with the bytes that really come.

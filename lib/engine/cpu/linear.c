@@ -12,12 +12,10 @@
  * nothing.  An element of a result is one sum, or a few where the common
  * dimension is long, cut by that alone.
  */
-#ifdef __AVX512F__
-#include <immintrin.h>
-#endif
 #include <stdlib.h>
 
 #include "gemm.h"
+#include "turn.h"
 
 #define CACHED (1 << 20)	/* bytes of panels that stay in the cache */
 #define DEPTH 4096		/* of sums in one go */
@@ -129,60 +127,7 @@ lacks(const struct job *j, int thread, int what)
 	return lack;
 }
 
-#ifdef __AVX512F__
-
-/* Exchanges what of r, 16 rows, has bit s in one index only. */
-static inline __attribute__((always_inline)) void
-exchange(v16 *r, const int s)
-{
-	const v16i lane = { 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14,
-	    15 };
-	const v16i low = lane + (((lane & s) != 0) & (16 - s));
-	v16 a;
-	int i;
-
-#pragma GCC unroll 16
-	for (i = 0; i < 16; i++) {
-		if ((i & s) != 0)
-			continue;
-		a = r[i];
-		r[i] = (v16)_mm512_permutex2var_ps((__m512)a, (__m512i)low,
-		    (__m512)r[i + s]);
-		r[i + s] = (v16)_mm512_permutex2var_ps((__m512)a,
-		    (__m512i)(low + s), (__m512)r[i + s]);
-	}
-}
-
-#endif
-
-/* to = from', 16 x 16 */
-static void
-turn(float *to, int64_t ldt, const float *from, int64_t ldf)
-{
-	int i;
-#ifdef __AVX512F__
-	v16 r[16];
-
-#pragma GCC unroll 16
-	for (i = 0; i < 16; i++)
-		r[i] = load(from + i * ldf);
-	exchange(r, 8);
-	exchange(r, 4);
-	exchange(r, 2);
-	exchange(r, 1);
-#pragma GCC unroll 16
-	for (i = 0; i < 16; i++)
-		store(to + i * ldt, r[i]);
-#else
-	int k;
-
-	for (k = 0; k < 16; k++)
-		for (i = 0; i < 16; i++)
-			to[k * ldt + i] = from[i * ldf + k];
-#endif
-}
-
-/* The same for some of them; what lacks of 16 columns in `to` is zero. */
+/* As turn(), for n x m of them; what lacks of 16 columns in `to` is zero. */
 static void
 turn_some(float *to, int64_t ldt, const float *from, int64_t ldf, int n, int m)
 {
@@ -279,7 +224,8 @@ turn_panel(float *to, const float *b, int64_t ldb, int K, int n, int N)
 		k = 0;
 		if (v + 16 <= w)
 			for (; k + 16 <= K; k += 16)
-				turn(to + k * wide + v, wide, b + k, ldb);
+				turn(to + k * wide + v, wide, b + k, ldb,
+				    NULL);
 		turn_some(to + k * wide + v, wide, b + k, ldb, K - k, w - v);
 	}
 }
