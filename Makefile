@@ -277,7 +277,7 @@ deps:
 
 check: deps
 	$(MAKE) all tests
-	CB_BUILD=$(abspath $(B)) prove $(TESTS)
+	CB_BUILD=$(abspath $(B)) prove -e t/alone $(TESTS)
 
 check-bert: $(B)/t/bert
 	python3 t/check-bert.py $< build/bert-venv

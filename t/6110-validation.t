@@ -2,7 +2,7 @@
 # cb-train --val: measured on a stream of its own while it trains; best and last
 # checkpoints stay; nothing else changes.
 . "$(dirname "$0")/lib.sh"
-plan 46
+plan 47
 
 for i in 0 1 2 3 4 5 6 7 8 9 10 11; do
 	echo "{\"question\": \"what is number $i?\", \"video_id\": \"v$i\"," \
@@ -127,3 +127,5 @@ train run --val 'cat val.cb' <in.cb
 is "$(cd run && sha256sum ckpt/* result.json)" \
     "$(cd whole && sha256sum ckpt/* result.json)" \
     '... which is done again when the run goes on'
+is "$(timeout 60 validation whole 'read x <now')" stopped \
+    'a signal that comes before the command'

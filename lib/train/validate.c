@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <spawn.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
@@ -19,14 +20,18 @@
 
 extern char **environ;
 
-/* The process group that runs; for the handler of signals. */
-static volatile sig_atomic_t running;
+/* The process group that runs, and whether it is to end: a call to stop may come
+ * before the group is known, whence one of the two always sees the other. */
+static atomic_int running, stopping;
 
 void
 validate_stop(void)
 {
-	if (running > 0)
-		kill(-(pid_t)running, SIGTERM);
+	pid_t group;
+
+	stopping = 1;
+	if ((group = running) > 0)
+		kill(-group, SIGTERM);
 }
 
 /* ---- the command ------------------------------------------------------------- */
@@ -64,7 +69,9 @@ start(pid_t *pid, int *fd, const char *command)
 		errno = error;
 		return cb_fail(CB_EIO, "/bin/sh");
 	}
-	running = (sig_atomic_t)*pid;
+	running = *pid;
+	if (stopping)
+		validate_stop();
 	*fd = ends[0];
 	return 0;
 }

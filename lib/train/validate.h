@@ -17,7 +17,8 @@
 int	validate_run(json_t **metrics, struct cb_figure *f, int64_t *skipped,
 	    struct cb_scorer *s, const char *command);
 
-/* Ends a command that is running, if one is; for a handler of signals. */
+/* Ends the command that is running and those that are still to come; for a handler
+ * of signals. */
 void	validate_stop(void);
 
 /*
