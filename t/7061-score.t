@@ -2,7 +2,7 @@
 # cb-score: questions and pictures in, answers out.
 . "$(dirname "$0")/lib.sh"
 . "$T/media.sh"
-plan 47
+plan 48
 
 SMALL="-s max_img_size=64 -s hidden_size=16 -s num_hidden_layers=1
     -s num_attention_heads=2 -s intermediate_size=32 -s stem_out_channels=4
@@ -94,6 +94,9 @@ score -m run/ckpt -k 9 <eval.cb >b.jsonl; same all.jsonl b.jsonl \
     '-m with the directory of the checkpoints'
 F=$(ls run/ckpt/*.safetensors)
 score -m "$F" -k 9 <eval.cb >b.jsonl; same all.jsonl b.jsonl '... with a file'
+python3 "$T/weights.py" sort "$F" sorted.safetensors
+score -m sorted.safetensors -k 9 <eval.cb >b.jsonl
+same all.jsonl b.jsonl '... whatever the order of its tensors'
 cb-eval train.jsonl all.jsonl >m.json; is $? 0 'cb-eval takes it'
 
 # How scores of clips become one.  Of two equal clips mean and max are the score

@@ -9,6 +9,7 @@ weights.py uses KIND A B	checkpoint A has the values of B, up to one step of
 				a rate of 1e-8; prints how many tensors
 weights.py resize A B NAME	B is A with one value less in that tensor
 weights.py drop A B NAME	B is A without that tensor
+weights.py sort A B		B is A with its tensors in the order of their names
 weights.py moved A B C D	how far C to D is from A to B, over A to B
 """
 import json
@@ -103,6 +104,9 @@ def main(what, *args):
                                      if a.get(k) != b.get(k)][:5])
     elif what == "moved":
         print("%.4f" % moved(*args))
+    elif what == "sort":
+        tensors, meta = load(args[0])
+        save(args[1], dict(sorted(tensors.items())), meta)
     elif what in ("resize", "drop"):
         tensors, meta = load(args[0])
         shape, data = tensors.pop(args[2])

@@ -117,7 +117,7 @@ bert_clear(struct cb_model *m)
 	linear_clear(m, b->pooler);
 }
 
-/* Query, key and value lie side by side (params.c): one matrix [3D,D]. */
+/* Query, key and value lie side by side: one matrix [3D,D]. */
 void
 bert_pack(struct cb_model *m)
 {
@@ -127,6 +127,8 @@ bert_pack(struct cb_model *m)
 
 	for (i = 0; i < m->c.layers; i++) {
 		l = &m->bert.layers[i];
+		params_join(m, l->p_qkv_w, 3);
+		params_join(m, l->p_qkv_b, 3);
 		e->linear_pack(e, l->qkv, param(m, l->p_qkv_w),
 		    param(m, l->p_qkv_b), !m->scoring);
 		e->linear_pack(e, l->attn, param(m, l->p_attn),

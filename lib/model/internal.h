@@ -222,6 +222,9 @@ int	params_build(struct cb_model *m);
 int	params_table(struct cb_param **out, int *n,
 	    const struct cb_model_config *c);
 void	params_clear(struct cb_model *m);
+/* n parameters that follow one another in the table are one to the engine: those
+ * that are borrowed from places apart are copied. */
+void	params_join(struct cb_model *m, int first, int n);
 float	*param(struct cb_model *m, int i);	/* its values */
 float	*grad(struct cb_model *m, int i);	/* NULL where frozen */
 int	find(struct cb_model *m, const char *fmt, ...) CB_PRINTF(2, 3);

@@ -147,11 +147,12 @@ put_bert(struct table *t, const struct cb_model_config *c)
 	table_norm(t, BERT "visual_embeddings.LayerNorm", D);
 	for (i = 0; i < c->layers; i++) {
 		snprintf(name, sizeof(name), BERT "encoder.layer.%d.", i);
-		for (k = 0; k < CB_LEN(qkv); k++) {
-			snprintf(part, sizeof(part), "%sattention.self.%s",
-			    name, qkv[k]);
-			table_linear(t, part, D, D);
-		}
+		for (k = 0; k < CB_LEN(qkv); k++)
+			table_matrix(t, cb_strf("%sattention.self.%s.weight",
+			    name, qkv[k]), D, D);
+		for (k = 0; k < CB_LEN(qkv); k++)
+			table_vector(t, cb_strf("%sattention.self.%s.bias",
+			    name, qkv[k]), true, false, D);
 		snprintf(part, sizeof(part), "%sattention.output.dense", name);
 		table_linear(t, part, D, D);
 		snprintf(part, sizeof(part), "%sattention.output.LayerNorm",
@@ -327,18 +328,32 @@ cb_model_trainable(const struct cb_model *m)
 void
 cb_model_set(struct cb_model *m, int i, const float *host)
 {
+	if (m->where != NULL)
+		m->where[i] = NULL;
 	m->e->put(m->e, param(m, i), host, m->params[i].count * sizeof(float));
 }
 
 void
 cb_model_borrow(struct cb_model *m, int i, const float *host)
 {
-	/* query, key and value must lie side by side */
-	if (m->where == NULL || !m->e->on_host ||
-	    strstr(m->params[i].name, ".attention.self.") != NULL)
+	if (m->where == NULL || !m->e->on_host)
 		cb_model_set(m, i, host);
 	else
 		m->where[i] = host;
+}
+
+void
+params_join(struct cb_model *m, int first, int n)
+{
+	bool joined = true;
+	int i;
+
+	for (i = first + 1; i < first + n; i++)
+		joined = joined && param(m, i) == param(m, i - 1) +
+		    m->params[i - 1].count;
+	for (i = first; !joined && i < first + n; i++)
+		if (m->where != NULL && m->where[i] != NULL)
+			cb_model_set(m, i, m->where[i]);
 }
 
 void
