@@ -11,6 +11,7 @@
  *
  * With AVX-512, 28 of the 32 registers are sums, and a core of 124 GMAC/s
  * reaches 98 to 113 (t/bench-engine.c); dnnl_sgemm() on the same 80 to 99.
+ * Those kernels are in avx512.h, by hand.
  */
 #include "gemm.h"
 
@@ -19,33 +20,43 @@
 struct block {
 	float	*y;
 	const float *a, *b, *next;
-	const float *bias, *res;
+	const float *bias;
+	const float *sum, *res;		/* to be added, y itself; or NULL */
 	int64_t	 ldy, lda, ldb, step;
-	int	 K;
-	bool	 add, relu;
+	int64_t	 K;
+	bool	 relu;
 };
+
+static const float no_bias[PANEL];
+
+/* What is added last is asked for first. */
+static inline void
+look(const float *y, int64_t ldy, int R, int W)
+{
+	int r, w;
+
+	for (r = 0; y != NULL && r < R; r++, y += ldy)
+		for (w = 0; w < W; w++)
+			__builtin_prefetch(y + 16 * w);
+}
 
 /* Sums over k of a[r ar + k ak] b[k bk + .], for R rows and W vectors. */
 KERNEL
 kernel(const int R, const int W, const struct block *p, int64_t ar, int64_t ak,
     int64_t bk)
 {
-	const float *a = p->a, *b = p->b, *next = p->next, *y = p->y;
-	int64_t ldy = p->ldy, step = p->step;
+	const float *a = p->a, *b = p->b, *next = p->next, *y;
+	int64_t ldy = p->ldy, step = p->step, k, K = p->K;
 	float *to;
 	v16 acc[ROWS][WIDE], v[WIDE];
-	int r, w, k, K = p->K;
+	int r, w;
 
 #pragma GCC unroll 14
 	for (r = 0; r < R; r++)
 		for (w = 0; w < W; w++)
-			acc[r][w] = p->bias != NULL ? load(p->bias + 16 * w) :
-			    (v16){ 0 };
-	if (p->res != NULL || p->add)
-		for (r = 0, y = p->add ? y : p->res; r < R; r++, y += ldy)
-			for (w = 0; w < W; w++)
-				__builtin_prefetch(y + 16 * w);
-	y = p->y;
+			acc[r][w] = load(p->bias + 16 * w);
+	look(p->sum, ldy, R, W);
+	look(p->res, ldy, R, W);
 	for (k = 0; k < K; k++) {
 		for (w = 0; w < W; w++)
 			v[w] = load(b + k * bk + 16 * w);
@@ -55,9 +66,9 @@ kernel(const int R, const int W, const struct block *p, int64_t ar, int64_t ak,
 			for (w = 0; w < W; w++)
 				acc[r][w] += a[r * ar + k * ak] * v[w];
 	}
-	if (p->add)
+	if (p->sum != NULL)
 #pragma GCC unroll 14
-		for (r = 0; r < R; r++, y += ldy)
+		for (r = 0, y = p->sum; r < R; r++, y += ldy)
 			for (w = 0; w < W; w++)
 				acc[r][w] += load(y + 16 * w);
 	if (p->res != NULL)
@@ -89,6 +100,10 @@ columns_##R##_##W(const struct block *p) \
 	kernel(R, W, p, 1, p->lda, p->ldb); \
 }
 
+#if WIDE == 2
+#include "avx512.h"
+#endif
+
 typedef void kernel_fn(const struct block *p);
 
 #define ALL(X, W) X(1, W) X(2, W) X(3, W) X(4, W) X(5, W) X(6, W)
@@ -104,8 +119,8 @@ typedef void kernel_fn(const struct block *p);
 ALL(KERNELS, 1)
 MORE(KERNELS, 1)
 #if WIDE == 2
-ALL(KERNELS, 2)
-MORE(KERNELS, 2)
+ALL(KERNELS_512, 2)
+MORE(KERNELS_512, 2)
 #endif
 
 static kernel_fn *const rows_kernel[WIDE + 1][ROWS + 1] = {
@@ -128,18 +143,19 @@ gemm_rows(struct gemm *g, int lo, int hi)
 	int groups = (g->T + ROWS - 1) / ROWS, p, i, n, w;
 	int64_t r, end, size = (int64_t)g->K * PANEL;
 	struct block b = { .lda = g->lda, .ldy = g->ldy, .K = g->K,
-	    .add = g->add, .relu = g->relu };
+	    .relu = g->relu };
 
 	for (p = lo; p < hi; p++) {
 		n = p * PANEL;
 		w = (g->N - n < PANEL ? g->N - n : PANEL) / 16;
 		b.b = g->b + p * size;
-		b.bias = g->bias != NULL ? g->bias + n : NULL;
+		b.bias = g->bias != NULL ? g->bias + n : no_bias;
 		for (i = 0; i < groups; i++) {
 			r = part(g->T, groups, i);
 			end = part(g->T, groups, i + 1);
 			b.a = g->a + r * g->lda;
 			b.y = g->y + r * g->ldy + n;
+			b.sum = g->add ? b.y : NULL;
 			b.res = g->res != NULL ? g->res + r * g->ldy + n :
 			    NULL;
 			b.next = b.b + (i < WIDE && p + 1 < hi ?
@@ -161,7 +177,7 @@ gemm_columns(float *y, int64_t ldy, const float *a, int64_t lda, int M,
 {
 	int groups = (M + ROWS - 1) / ROWS, i;
 	struct block k = { .y = y, .ldy = ldy, .lda = lda, .ldb = ldb, .K = K,
-	    .b = b, .next = b, .step = 16, .add = add };
+	    .b = b, .next = b, .step = 16, .bias = no_bias };
 	int64_t m, end;
 
 	for (i = 0; i < groups; i++) {
@@ -169,6 +185,7 @@ gemm_columns(float *y, int64_t ldy, const float *a, int64_t lda, int M,
 		end = part(M, groups, i + 1);
 		k.a = a + m;
 		k.y = y + m * ldy;
+		k.sum = add ? k.y : NULL;
 		columns_kernel[N / 16][end - m](&k);
 	}
 }
