@@ -11,9 +11,12 @@
  * are dealt out to blocks: one launch, whatever the sizes, and a block looks up
  * by halving which segments its piece touches.  Loshchilov and Hutter, ICLR
  * 2019, arXiv:1711.05101; as the original steps it, see the twin.
+ *
+ * Libraries compute with weights in elements: these are written beside, from the
+ * registers that hold the new weights, in the layout of cast.cu and with the same
+ * bits, so that nobody has to read them again.
  */
-#include "dev.h"
-#include "kernels.h"
+#include "launch.h"
 
 enum { PIECE = 4096, ROUND = 4 * 256 };	/* elements: of a block, a round */
 
@@ -32,11 +35,92 @@ update(float &w, float &m, float &v, float g, const rule &r, float step,
 	w -= decay * w;
 }
 
+/* ---- copies; j: the place in what is copied */
+
+template <typename E> CB_FN void
+store4(E *p, const float *v)
+{
+	*(uint64_t *)p = cb_pack2<E>(v[0], v[1]) |
+	    (uint64_t)cb_pack2<E>(v[2], v[3]) << 32;
+}
+
+template <> CB_FN void store4(float *p, const float *v) { cb_store(p, v); }
+
+template <typename E> CB_FN void
+leave_in_order(const cu_copy &y, float v, int64_t j)
+{
+	const E e = cb_elem_of<E>(y.scale != NULL ? v *
+	    cb_global(y.scale)[(uint32_t)j / (uint32_t)y.C] : v);
+
+	cb_global((E *)y.to)[j] = e;
+	if (y.wide != NULL)
+		cb_global(y.wide)[j] = cb_f32(e);
+}
+
+/* n weights of a convolution.  Taps are far apart in the copy: the cache puts
+ * together what neighbours in a block write. */
+template <typename E> CB_FN void
+leave_taps(const cu_copy &y, const float *v, int64_t j, int n)
+{
+	uint32_t o, c, u;
+
+	u = cu_split(&o, (uint32_t)j, y.kk);
+	c = cu_split(&o, o, y.C);
+#pragma unroll
+	for (int k = 0; k < 4; k++) {
+		if (k < n)
+			cb_global((E *)y.to)[((int64_t)o * y.kk + u) * y.Cp +
+			    c] = cb_elem_of<E>(y.scale != NULL ? v[k] *
+			    cb_global(y.scale)[o] : v[k]);
+		if (++u == (uint32_t)y.kk) {
+			u = 0;
+			if (++c == (uint32_t)y.C) {
+				c = 0;
+				o++;
+			}
+		}
+	}
+}
+
+/* The four weights at i of the vectors. */
+template <typename E> CB_FN void
+leave4(const cu_copy &y, const float *v, int64_t i)
+{
+	const int64_t j = i - y.from;
+	float a = 1, scaled[4];
+
+	if (y.kk > 0)
+		leave_taps<E>(y, v, j, 4);
+	else if (j % 4 == 0 && y.wide == NULL) {
+		if (y.scale != NULL)
+			a = cb_global(y.scale)[(uint32_t)j / (uint32_t)y.C];
+#pragma unroll
+		for (int k = 0; k < 4; k++)
+			scaled[k] = v[k] * a;
+		store4(cb_global((E *)y.to) + j, scaled);
+	} else
+#pragma unroll
+		for (int k = 0; k < 4; k++)
+			leave_in_order<E>(y, v[k], j + k);
+}
+
+template <typename E> CB_FN void
+leave1(const cu_copy &y, float v, int64_t i)
+{
+	if (y.kk > 0)
+		leave_taps<E>(y, &v, i - y.from, 1);
+	else
+		leave_in_order<E>(y, v, i - y.from);
+}
+
+/* ---- the step */
+
 /* Four elements from i on, of which those in lo .. hi-1 are meant; wide: where
  * 16 bytes begin. */
-CB_FN void
+template <typename E> CB_FN void
 update4(float *w, float *m, float *v, const float *g, int64_t i, bool wide,
-    int64_t lo, int64_t hi, const rule &r, float step, float decay)
+    int64_t lo, int64_t hi, const rule &r, float step, float decay,
+    const cu_copy &copy)
 {
 	float w4[4], m4[4], v4[4], g4[4];
 
@@ -51,10 +135,16 @@ update4(float *w, float *m, float *v, const float *g, int64_t i, bool wide,
 		cb_store(w + i, w4);
 		cb_store(m + i, m4);
 		cb_store(v + i, v4);
+		if (copy.to != NULL)
+			leave4<E>(copy, w4, i);
 		return;
 	}
-	for (int64_t j = cb_max(i, lo); j < cb_min(i + 4, hi); j++)
+#pragma unroll 1
+	for (int64_t j = cb_max(i, lo); j < cb_min(i + 4, hi); j++) {
 		update(w[j], m[j], v[j], g[j], r, step, decay);
+		if (copy.to != NULL)
+			leave1<E>(copy, w[j], j);
+	}
 }
 
 /* The first segment that ends behind `at`. */
@@ -83,9 +173,9 @@ behind(const float *p)
 
 /*
  * A block updates one piece of the vectors, a thread four elements a round.
- * Bound by memory: 28 bytes an element.
+ * Bound by memory: 28 bytes an element, and 2 of a copy in 16 bits.
  */
-CB_KERNEL(256)
+template <typename E> CB_KERNEL2(256, 5)
 adamw(float *w, float *m, float *v, const float *g,
     const cu_segment *segments, int count, rule r)
 {
@@ -96,29 +186,37 @@ adamw(float *w, float *m, float *v, const float *g,
 	int k = segment_at(segments, count, first);
 
 	for (; k < count && segments[k].at < first + PIECE; k++) {
-		const cu_segment s = segments[k];
+		const cu_segment &s = segments[k];
 		const int64_t lo = cb_max(first, s.at);
 		const int64_t hi = cb_min(first + PIECE, s.at + s.n);
+		const float step = s.lr * r.fix, decay = s.lr * s.wd;
 		int64_t i = (lo + skew) / 4 * 4 - skew + 4 * (int)threadIdx.x;
 
 		for (; i < hi; i += ROUND)
-			update4(w, m, v, g, i, wide, lo, hi, r, s.lr * r.fix,
-			    s.lr * s.wd);
+			update4<E>(w, m, v, g, i, wide, lo, hi, r, step, decay,
+			    s.copy);
 	}
 }
 
+template <typename E> static int
+adamw_of(cudaStream_t s, float *w, float *m, float *v, const float *g,
+    const cu_segment *segments, int count, int64_t end, const rule &r)
+{
+	return CB_LAUNCH((adamw<E>), (unsigned)((end + PIECE - 1) / PIECE), 256,
+	    0, s, w, m, v, g, segments, count, r);
+}
+
 int
-cu_adamw(cudaStream_t s, float *w, float *m, float *v, const float *g,
-    const struct cu_segment *segments, int count, int64_t end, float b1,
-    float b2, float eps, float fix, float grad_scale)
+cu_adamw(cudaStream_t s, enum cu_type t, float *w, float *m, float *v,
+    const float *g, const struct cu_segment *segments, int count, int64_t end,
+    float b1, float b2, float eps, float fix, float grad_scale)
 {
 	const rule r = { b1, (float)(1 - (double)b1), b2,
 	    (float)(1 - (double)b2), eps, fix, grad_scale };
 
 	if (count == 0 || end == 0)
 		return cudaSuccess;
-	return CB_LAUNCH(adamw, (unsigned)((end + PIECE - 1) / PIECE), 256, 0,
-	    s, w, m, v, g, segments, count, r);
+	return CU_ELEM(t, adamw_of, s, w, m, v, g, segments, count, end, r);
 }
 
 /* ---- the sum of squares: CU_PARTS sums, then their sum, all in double */

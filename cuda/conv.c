@@ -72,10 +72,12 @@ gpu_conv_pack(struct cb_engine *e, struct cb_conv_plan *c, const float *w,
 
 	(void)backward;
 	c->scaled = scale != NULL;
-	CU(g, cu_conv_weights(gpu_begin(g, "conv_pack"), g->type, c->w, w,
-	    scale, c->O, c->g.O, c->C, c->g.C, c->g.k));
-	CU(g, cu_bias(gpu_begin(g, "shift"), g->type, c->bias, c->wide,
-	    c->scale, shift, scale, c->O, c->g.O));
+	gpu_pack(g, &(struct pack){ .kind = PACK_CONV, .x = w, .y = c->w,
+	    .scale = scale, .O = c->O, .Op = c->g.O, .C = c->C, .Cp = c->g.C,
+	    .k = c->g.k });
+	gpu_pack(g, &(struct pack){ .kind = PACK_BIAS, .x = shift,
+	    .y = c->bias, .wide = c->wide, .kept = c->scale, .scale = scale,
+	    .O = c->O, .Op = c->g.O });
 }
 
 static struct sizes

@@ -55,6 +55,15 @@ struct alignas(8) cb_f2 { float x, y; };
 #define CB_SHARED_MAX(k, n) cudaFuncSetAttribute((const void *)k, \
 	cudaFuncAttributeMaxDynamicSharedMemorySize, (int)(n))
 
+/* p, which is of global memory: of what is no argument of the kernel, but was
+ * found in memory, the compiler does not know. */
+template <typename T> CB_FN T *
+cb_global(T *p)
+{
+	__builtin_assume(__isGlobal(p));
+	return p;
+}
+
 /* ---- barriers and collectives of a warp */
 
 #define cb_syncthreads() __syncthreads()

@@ -11,6 +11,7 @@
  *	conv.c linear.c	plans: weights in the type of the elements, padded
  *	ops.c		all that is one kernel
  *	optim.c		sums of squares and AdamW over many segments at once
+ *	pack.c		weights as elements, by AdamW itself where it can
  *
  * One stream computes.  What a later operation writes may be what an earlier
  * one still reads: the stream keeps their order, and so released memory is
@@ -101,7 +102,24 @@ struct pictures {
 	int	 room;
 };
 
-enum { GPU_SEGMENTS = 64 };
+/*
+ * Parameters as libraries take them, in elements: of a linear map; of a
+ * convolution [O,C,k,k], that become [Op,k,k,Cp] times a scale [O]; or a bias,
+ * with what it is in elements and a copy of a scale beside it (cu_bias()).
+ */
+enum pack_kind { PACK_LINEAR, PACK_CONV, PACK_BIAS };
+
+struct pack {
+	enum pack_kind kind;
+	const float *x;		/* the parameters; of a bias: NULL: zeros */
+	void	*y;		/* elements */
+	float	*wide, *kept;	/* of a bias */
+	const float *scale;	/* NULL: none */
+	int	 O, Op, C, Cp, k;	/* of a linear map [O,C] alone */
+};
+
+enum { GPU_SEGMENTS = 64, GPU_PACKS = 512,
+	GPU_PIECES = GPU_SEGMENTS + 2 * GPU_PACKS };
 
 struct optim {
 	double	*sums, *host;		/* device, pinned: [GPU_SEGMENTS] */
@@ -111,9 +129,13 @@ struct optim {
 	float	*w, *m, *v;
 	const float *g;
 	struct cb_adamw a;
-	struct cu_segment *segments;	/* device: [GPU_SEGMENTS] */
 	struct cu_segment at[GPU_SEGMENTS];
 	int	 n;
+	/* gpu_pack() called so far behind these */
+	struct pack packs[GPU_PACKS];
+	int	 npacks;
+	struct cu_segment *pieces;	/* device: [GPU_PIECES] */
+	struct cu_segment host_pieces[GPU_PIECES];
 };
 
 struct gpu {
@@ -289,6 +311,13 @@ void	gpu_ops(struct cb_engine *e);
 
 /* ---- optim.c ------------------------------------------------------------- */
 
+/* Elements between two places, which need not be of one array. */
+static inline int64_t
+gpu_apart(const float *a, const float *b)
+{
+	return (int64_t)((intptr_t)a - (intptr_t)b) / (int64_t)sizeof(*a);
+}
+
 int	gpu_optim_open(struct gpu *g);
 void	gpu_optim_free(struct gpu *g);
 /* AdamW of the segments collected so far, before anything else happens. */
@@ -300,5 +329,19 @@ void	gpu_sumsq(struct cb_engine *e, double *host, const float *g,
 	    int64_t n);
 void	gpu_adamw(struct cb_engine *e, float *w, float *m, float *v,
 	    const float *g, int64_t n, const struct cb_adamw *a);
+
+/* ---- pack.c -------------------------------------------------------------- */
+
+/* At once, or with the AdamW that is still to come. */
+void	gpu_pack(struct gpu *g, const struct pack *p);
+/*
+ * The segments at[n] of w cut into pieces [GPU_PIECES], each with its place in
+ * the copies that packs [npacks] want; what becomes a piece leaves packs.  *npacks:
+ * what is left there, in order.  Is the number of pieces.
+ */
+int	gpu_pack_pieces(struct cu_segment *pieces, struct pack *packs,
+	    int *npacks, const struct cu_segment *at, int n, const float *w);
+/* What the kernels of cast.cu make of it. */
+void	gpu_pack_now(struct gpu *g, const struct pack *p);
 
 #endif

@@ -166,10 +166,25 @@ int	cu_loss(cudaStream_t s, enum cu_type t, float *total, float *each,
 
 /* ---- adamw.cu: many segments of one vector at once */
 
-/* Elements at .. at+n-1 of the vectors, which share a rate and a decay. */
+/*
+ * Where parameters are left in elements as well, from place `from` of the vectors
+ * on; what lies there besides, as padding of channels, stays as it is.
+ */
+struct cu_copy {
+	void	*to;		/* NULL: nowhere */
+	float	*wide;		/* as they are in elements; NULL: not wanted */
+	const float *scale;	/* [O], what to multiply by; NULL: 1 */
+	int64_t	 from;
+	/* [O,C,kk] is to be [O,kk,Cp]; kk 0: all stay in order, and with a scale
+	 * C is a multiple of 4 */
+	int	 C, Cp, kk;
+};
+
+/* Elements at .. at+n-1 of the vectors, which share a rate, a decay, a copy. */
 struct cu_segment {
 	int64_t	 at, n;
 	float	 lr, wd;
+	struct cu_copy copy;
 };
 
 /* *out: double, the sum of squares of g [n]; part: double [CU_PARTS].  g may be
@@ -178,10 +193,12 @@ int	cu_sumsq(cudaStream_t s, double *out, const float *g, int64_t n,
 	    double *part);
 /* w m v g: whole vectors, of `end` elements at least.  segments [count]:
  * device, in ascending order and apart from each other, the last of which ends
- * at `end`.  fix, grad_scale and the rest as struct cb_adamw. */
-int	cu_adamw(cudaStream_t s, float *w, float *m, float *v, const float *g,
-	    const struct cu_segment *segments, int count, int64_t end,
-	    float b1, float b2, float eps, float fix, float grad_scale);
+ * at `end`; t is of their copies.  fix, grad_scale and the rest as struct
+ * cb_adamw. */
+int	cu_adamw(cudaStream_t s, enum cu_type t, float *w, float *m, float *v,
+	    const float *g, const struct cu_segment *segments, int count,
+	    int64_t end, float b1, float b2, float eps, float fix,
+	    float grad_scale);
 
 #ifdef __cplusplus
 }

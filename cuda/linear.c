@@ -51,11 +51,11 @@ gpu_linear_pack(struct cb_engine *e, struct cb_linear_plan *l, const float *w,
 	struct gpu *g = gpu_of(e);
 
 	(void)backward;
-	CU(g, cu_to_elem(gpu_begin(g, "linear_pack"), g->type, l->w, w,
-	    (int64_t)l->I * l->O));
+	gpu_pack(g, &(struct pack){ .kind = PACK_LINEAR, .x = w, .y = l->w,
+	    .O = l->O, .C = l->I });
 	if ((l->biased = bias != NULL))
-		CU(g, cu_bias(gpu_begin(g, "bias"), g->type, l->bias, l->wide,
-		    NULL, bias, NULL, l->O, l->O));
+		gpu_pack(g, &(struct pack){ .kind = PACK_BIAS, .x = bias,
+		    .y = l->bias, .wide = l->wide, .O = l->O, .Op = l->O });
 }
 
 enum { FWD = 1, DX, DW };

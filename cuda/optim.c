@@ -1,7 +1,8 @@
 /*
  * The optimiser.  Segments come one by one; as long as nothing else is asked
- * for, they are collected, and become one kernel over all of them.  Sums of
- * squares are left on the device until the host waits, then come all at once.
+ * for, they are collected, and become one kernel over all of them; so do the
+ * copies of these weights that are asked for next (pack.c).  Sums of squares are
+ * left on the device until the host waits, then come all at once.
  */
 #include <string.h>
 
@@ -14,7 +15,7 @@ gpu_optim_open(struct gpu *g)
 	void *p;
 
 	if ((o->sums = gpu_take(g, sizeof(*o->sums) * GPU_SEGMENTS)) == NULL ||
-	    (o->segments = gpu_take(g, sizeof(o->at))) == NULL ||
+	    (o->pieces = gpu_take(g, sizeof(o->host_pieces))) == NULL ||
 	    !CU(g, cudaMallocHost(&p, sizeof(*o->host) * GPU_SEGMENTS)))
 		return -1;
 	o->host = p;
@@ -73,24 +74,17 @@ gpu_optim_deliver(struct gpu *g)
 
 /* ---- AdamW */
 
-/* Elements between two places, which need not be of one array. */
-static int64_t
-apart(const float *a, const float *b)
-{
-	return (int64_t)((intptr_t)a - (intptr_t)b) / (int64_t)sizeof(*a);
-}
-
 /* Do they belong behind the segments that are there? */
 static bool
 joins(const struct optim *o, const float *w, const float *m, const float *v,
     const float *g, const struct cb_adamw *a)
 {
 	const struct cu_segment *last = &o->at[o->n - 1];
-	int64_t at = apart(w, o->w);
+	int64_t at = gpu_apart(w, o->w);
 
 	return o->n < GPU_SEGMENTS && at >= last->at + last->n &&
-	    apart(m, o->m) == at && apart(v, o->v) == at &&
-	    apart(g, o->g) == at &&
+	    gpu_apart(m, o->m) == at && gpu_apart(v, o->v) == at &&
+	    gpu_apart(g, o->g) == at &&
 	    a->b1 == o->a.b1 && a->b2 == o->a.b2 && a->eps == o->a.eps &&
 	    a->fix == o->a.fix && a->grad_scale == o->a.grad_scale;
 }
@@ -126,7 +120,8 @@ gpu_adamw(struct cb_engine *e, float *w, float *m, float *v, const float *g,
 		gpu_optim_step(gpu);
 	if (o->n == 0)
 		begin(gpu, w, m, v, g, a);
-	o->at[o->n++] = (struct cu_segment){ apart(w, o->w), n, a->lr, a->wd };
+	o->at[o->n++] = (struct cu_segment){ .at = gpu_apart(w, o->w), .n = n,
+	    .lr = a->lr, .wd = a->wd };
 	gpu->graphs.pending = true;
 }
 
@@ -134,15 +129,19 @@ void
 gpu_optim_step(struct gpu *g)
 {
 	struct optim *o = &g->optim;
-	int n = o->n;
+	int n = o->n, npacks = o->npacks, i;
 	int64_t end;
 
 	if (n == 0)
 		return;
 	end = o->at[n - 1].at + o->at[n - 1].n;
-	o->n = 0;			/* what follows calls here again */
-	gpu_put(&g->e, o->segments, o->at, (int64_t)sizeof(*o->at) * n);
-	CU(g, cu_adamw(gpu_begin(g, "adamw"), o->w, o->m, o->v, o->g,
-	    o->segments, n, end, o->a.b1, o->a.b2, o->a.eps, o->a.fix,
+	o->n = o->npacks = 0;		/* what follows calls here again */
+	n = gpu_pack_pieces(o->host_pieces, o->packs, &npacks, o->at, n, o->w);
+	gpu_put(&g->e, o->pieces, o->host_pieces,
+	    (int64_t)sizeof(*o->pieces) * n);
+	CU(g, cu_adamw(gpu_begin(g, "adamw"), g->type, o->w, o->m, o->v, o->g,
+	    o->pieces, n, end, o->a.b1, o->a.b2, o->a.eps, o->a.fix,
 	    o->a.grad_scale));
+	for (i = 0; i < npacks; i++)
+		gpu_pack_now(g, &o->packs[i]);
 }

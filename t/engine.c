@@ -571,6 +571,128 @@ adamw_case(struct run *r, const void *arg)
 	o->v[0] = (float)s;
 }
 
+/*
+ * Maps that take their weights from one vector, right behind AdamW: what it does
+ * as a whole or in parts, what two maps share, what is frozen.
+ */
+enum { PACK_T = 6, PACK_ALL = 512 };
+enum { ONE_STEP, TWO_STEPS, PUT_BETWEEN, PUT_BEHIND, AGAIN };
+
+static const struct { int w, bias, I, O; } pack_linear[] = {
+	{ 0, 384, 12, 9 }, { 0, 384, 12, 9 }, { 393, -1, 12, 9 },
+	{ 380, 396, 10, 2 }, { 373, 3, 4, 3 },
+};
+static const struct { int w; struct cb_conv g; } pack_conv[] = {
+	{ 108, { 3, 2, 12, 8, 1, 1, 0 } }, { 204, { 3, 2, 5, 4, 3, 1, 1 } },
+};
+static const struct { int at, n; } pack_steps[] = {
+	{ 0, 150 }, { 150, 234 }, { 384, 9 },
+};
+
+struct packed {
+	struct cb_linear_plan *linear[CB_LEN(pack_linear)];
+	struct cb_conv_plan *conv[CB_LEN(pack_conv)];
+	float	*w, *m, *v, *g, *scale;
+	struct cb_elem *x;
+};
+
+static void
+pack_adamw(struct run *r, const struct packed *p)
+{
+	struct cb_adamw a = { .b1 = .9f, .b2 = .98f, .eps = 1e-6f,
+	    .fix = .5f, .grad_scale = .25f };
+	int i, at;
+
+	for (i = 0; i < (int)CB_LEN(pack_steps); i++) {
+		at = pack_steps[i].at;
+		a.lr = .1f * (float)(i + 1);
+		r->e->adamw(r->e, p->w + at, p->m + at, p->v + at, p->g + at,
+		    pack_steps[i].n, &a);
+	}
+}
+
+static void
+pack_all(struct run *r, const struct packed *p)
+{
+	int i, b;
+
+	for (i = (int)CB_LEN(pack_conv) - 1; i >= 0; i--)
+		r->e->conv_pack(r->e, p->conv[i], p->w + pack_conv[i].w,
+		    i == 0 ? p->scale : NULL, p->scale + 8, true);
+	for (i = 0; i < (int)CB_LEN(pack_linear); i++) {
+		b = pack_linear[i].bias;
+		r->e->linear_pack(r->e, p->linear[i], p->w + pack_linear[i].w,
+		    b < 0 ? NULL : p->w + b, true);
+	}
+}
+
+static void
+pack_use(struct run *r, const struct packed *p)
+{
+	struct cb_engine *e = r->e;
+	struct cb_elem *y;
+	int i;
+
+	for (i = 0; i < (int)CB_LEN(pack_linear); i++) {
+		y = acts(r, PACK_T * pack_linear[i].O);
+		e->linear_fwd(e, p->linear[i], y, NULL, p->x, CB_ACT_NONE,
+		    PACK_T);
+		out_elem(r, "linear", y, PACK_T * pack_linear[i].O,
+		    pack_linear[i].I);
+	}
+	for (i = 0; i < (int)CB_LEN(pack_conv); i++) {
+		y = acts(r, PACK_T * pack_conv[i].g.O);
+		e->conv_fwd(e, p->conv[i], y, p->x, NULL, false, 1);
+		out_elem(r, "conv", y, PACK_T * pack_conv[i].g.O, 45);
+	}
+}
+
+static void
+packs_case(struct run *r, const void *arg)
+{
+	const int what = *(const int *)arg;
+	struct cb_engine *e = r->e;
+	struct packed p;
+	float *fresh = noise(r, PACK_ALL, -1, 1);
+	int i;
+
+	p.w = params(r, PACK_ALL, -1, 1);
+	p.m = params(r, PACK_ALL, -1, 1);
+	p.v = params(r, PACK_ALL, 0, 1);
+	p.g = params(r, PACK_ALL, -1, 1);
+	p.scale = params(r, 16, .5, 2);
+	p.x = acts(r, PACK_T * 12);
+	for (i = 0; i < (int)CB_LEN(pack_linear); i++)
+		if (e->linear_new(e, &p.linear[i], pack_linear[i].I,
+		    pack_linear[i].O) < 0)
+			abort();
+	for (i = 0; i < (int)CB_LEN(pack_conv); i++)
+		if (e->conv_new(e, &p.conv[i], &pack_conv[i].g) < 0)
+			abort();
+	pack_adamw(r, &p);
+	if (what == PUT_BETWEEN)
+		e->put(e, p.w + 60, fresh, 330 * (int64_t)sizeof(*fresh));
+	pack_all(r, &p);
+	if (what == PUT_BEHIND) {
+		e->put(e, p.w, fresh, PACK_ALL * (int64_t)sizeof(*fresh));
+		pack_all(r, &p);
+	}
+	if (what == TWO_STEPS) {
+		pack_adamw(r, &p);
+		pack_all(r, &p);
+	}
+	if (what == AGAIN)
+		for (i = 0; i < 80; i++)	/* more than are collected */
+			pack_all(r, &p);
+	pack_use(r, &p);
+	for (i = 0; i < (int)CB_LEN(pack_linear); i++)
+		e->linear_free(e, p.linear[i]);
+	for (i = 0; i < (int)CB_LEN(pack_conv); i++)
+		e->conv_free(e, p.conv[i]);
+	out_f32(r, "w", p.w, PACK_ALL, 1);
+	free(fresh);
+}
+
 struct picture_case {
 	int	 h, w, S;
 };
@@ -780,6 +902,11 @@ static const struct {
 	CASE(adamw, int[], { 1 }),
 	CASE(adamw, int[], { 131101 }),
 	/* h w S */
+	CASE(packs, int[], { ONE_STEP }),
+	CASE(packs, int[], { TWO_STEPS }),
+	CASE(packs, int[], { PUT_BETWEEN }),
+	CASE(packs, int[], { PUT_BEHIND }),
+	CASE(packs, int[], { AGAIN }),
 	CASE(prepare, struct picture_case, { 1, 1, 8 }),
 	CASE(prepare, struct picture_case, { 31, 17, 33 }),
 	CASE(prepare, struct picture_case, { 40, 97, 32 }),

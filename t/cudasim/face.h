@@ -135,6 +135,8 @@ uint16_t round_f16(float f);
 #define blockDim cbsim::block_size
 #define gridDim cbsim::grid_size
 
+template <typename T> CB_FN T *cb_global(T *p) { return p; }
+
 CB_FN void
 cb_syncthreads(int line = __builtin_LINE())
 {

@@ -174,17 +174,19 @@ run_lop3(Warp &w, const Ins &i, uint32_t lanes)
 		    get<u32>(w.in(i.from[3]), (int)l)));
 }
 
-static void
+template <class T> static void
 run_bfi(Warp &w, const Ins &i, uint32_t lanes)
 {
+	const u32 bits = 8 * sizeof(T);
+
 	EACH(lanes, l) {
-		const u32 a = get<u32>(w.in(i.from[0]), (int)l);
-		const u32 b = get<u32>(w.in(i.from[1]), (int)l);
+		const T a = get<T>(w.in(i.from[0]), (int)l);
+		const T b = get<T>(w.in(i.from[1]), (int)l);
 		const u32 at = get<u32>(w.in(i.from[2]), (int)l) & 255;
 		const u32 n = get<u32>(w.in(i.from[3]), (int)l) & 255;
-		const u64 mask = n >= 32 ? 0xffffffff : ((u64)1 << n) - 1;
+		const T mask = n >= bits ? ~(T)0 : ((T)1 << n) - 1;
 
-		set<u32>(w.out(i.to[0]), (int)l, at >= 32 ? b : (u32)((b &
+		set<T>(w.out(i.to[0]), (int)l, at >= bits ? b : (T)((b &
 		    ~(mask << at)) | (a & mask) << at));
 	}
 }
@@ -354,7 +356,8 @@ fill(void)
 	SAME("bfe.u32", u32, (b & 255) >= 32 ? 0 : (a >> (b & 255)) & (u32)(
 	    (c & 255) >= 32 ? 0xffffffff : ((u64)1 << (c & 255)) - 1))
 	put("lop3.b32", { run_lop3, NEXT, 1, 0 });
-	put("bfi.b32", { run_bfi, NEXT, 1, 0 });
+	put("bfi.b32", { run_bfi<u32>, NEXT, 1, 0 });
+	put("bfi.b64", { run_bfi<u64>, NEXT, 1, 0 });
 	put("mov.b16", { run_parts<8>, NEXT, 1, 0 });
 	put("mov.b32", { run_parts<16>, NEXT, 1, 0 });
 	put("mov.b64", { run_parts<32>, NEXT, 1, 0 });
