@@ -2,8 +2,10 @@
  * Convolutions: a plan keeps the weights as cuDNN wants them, [O,k,k,C] in the
  * type of the elements and multiplied by the scale, and the shift as a bias.
  * Channels are padded to multiples of 8 where they are none, activations too,
- * on their way in and out; of ResNet these are the 3 colours alone.
+ * on their way in and out; of ResNet these are the 3 colours alone, and
+ * prepare() has padded them already.
  */
+#include <assert.h>
 #include <stdlib.h>
 
 #include "gpu.h"
@@ -11,6 +13,7 @@
 struct cb_conv_plan {
 	struct cb_conv g;		/* padded */
 	int	 C, O;			/* not padded */
+	int	 X;			/* channels of x */
 	int64_t	 in, out;		/* positions of a picture */
 	void	*w, *bias;		/* elements */
 	float	*wide;			/* bias as it is in elements */
@@ -36,7 +39,10 @@ gpu_conv_new(struct cb_engine *e, struct cb_conv_plan **out,
 	c->g = *g;
 	c->C = g->C;
 	c->O = g->O;
+	c->X = g->C + g->blank;
+	c->g.blank = 0;
 	c->g.C = cu_pad8(g->C);
+	assert(g->blank == 0 || c->X == c->g.C);
 	c->g.O = cu_pad8(g->O);
 	c->in = (int64_t)g->H * g->W;
 	c->out = (int64_t)((g->H + 2 * g->pad - g->k) / g->stride + 1) *
@@ -131,7 +137,7 @@ gpu_conv_fwd(struct cb_engine *e, struct cb_conv_plan *c, struct cb_elem *y,
 	    CU_CONV_FWD : relu ? CU_CONV_FWD_RES_RELU : CU_CONV_FWD_RES;
 	const struct cu_bias bias = { c->bias, c->wide };
 	const struct sizes s = sizes(c, op, P);
-	const bool pad_x = c->C != c->g.C, pad_y = c->O != c->g.O;
+	const bool pad_x = c->X != c->g.C, pad_y = c->O != c->g.O;
 	struct gpu *g = gpu_of(e);
 	const void *xp, *rp;
 	struct cu_work k;
@@ -144,7 +150,7 @@ gpu_conv_fwd(struct cb_engine *e, struct cb_conv_plan *c, struct cb_elem *y,
 	    pad_x * gpu_piece(plane(g, P * c->in, c->g.C)) +
 	    2 * pad_y * gpu_piece(plane(g, P * c->out, c->g.O)))) == NULL)
 		return;
-	xp = padded(g, &at, x, P * c->in, c->C, c->g.C);
+	xp = padded(g, &at, x, P * c->in, c->X, c->g.C);
 	rp = padded(g, &at, res, P * c->out, c->O, c->g.O);
 	yp = pad_y ? gpu_cut(&at, plane(g, P * c->out, c->g.O)) : y;
 	gpu_begin_lib(g, "conv_fwd", &s);
@@ -159,7 +165,7 @@ static void
 input_gradient(struct gpu *g, struct cb_conv_plan *c, void *dx, bool add,
     const void *dy, char *at, int P)
 {
-	const bool pad = c->C != c->g.C;
+	const bool pad = c->X != c->g.C;
 	enum cu_conv_op op = add && !pad ? CU_CONV_DX_ADD : CU_CONV_DX;
 	const struct sizes s = sizes(c, op, P);
 	struct cu_work k;
@@ -185,7 +191,7 @@ weight_gradient(struct gpu *g, struct cb_conv_plan *c, float *dw,
 
 	if (!ready(g, &k, CU_CONV_DW, c, P))
 		return;
-	x = padded(g, &at, x, P * c->in, c->C, c->g.C);
+	x = padded(g, &at, x, P * c->in, c->X, c->g.C);
 	gpu_begin_lib(g, "conv_dw", &s);
 	gpu_lib(g, cu_dnn_dw(g->dnn, &k, to, dy, x, &c->g, P));
 	CU(g, cu_conv_gradient(gpu_begin(g, "conv_gradient"), g->type, dw, to,
@@ -201,10 +207,11 @@ gpu_conv_bwd(struct cb_engine *e, struct cb_conv_plan *c, struct cb_elem *dx,
 	const void *dyp;
 	char *at;
 
+	assert(dx == NULL || c->X == c->C);
 	if (P == 0 || (dx == NULL && dw == NULL))
 		return;
 	at = gpu_scratch(g, gpu_piece(plane(g, P * c->in, c->g.C)) *
-	    (c->C != c->g.C) + gpu_piece(plane(g, P * c->out, c->g.O)) *
+	    (c->X != c->g.C) + gpu_piece(plane(g, P * c->out, c->g.O)) *
 	    (c->O != c->g.O) + gpu_piece(weights(c) *
 	    (int64_t)e->elem_size));
 	if (at == NULL)

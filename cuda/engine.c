@@ -192,6 +192,7 @@ cb_cuda_open(struct cb_engine **out, size_t bytes, const char *precision)
 		free(g);
 		return -1;
 	}
+	g->e.blank = CU_COLOURS - 3;
 	g->e.elem_size = g->type == CU_F32 ? sizeof(float) : 2;
 	g->e.scales = g->type == CU_F16;
 	g->e.loss_scale = g->e.scales ? SCALE : 1;

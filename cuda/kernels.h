@@ -82,7 +82,10 @@ struct cu_picture {
 	int	 rows, cols;	/* after resizing: cb_resized() */
 };
 
-/* x [P,S,S,3].  pictures [P]: device.  mean, std: host, RGB. */
+/* Channels of a picture: B G R, then zeros, as cuDNN wants them. */
+enum { CU_COLOURS = 8 };
+
+/* x [P,S,S,CU_COLOURS].  pictures [P]: device.  mean, std: host, RGB. */
 int	cu_prepare(cudaStream_t s, enum cu_type t, void *x,
 	    const struct cu_picture *pictures, int P, int S,
 	    const float mean[3], const float std[3]);

@@ -1,13 +1,13 @@
 /*
  * Pictures for the CNN, from bytes to normalised elements in one pass (twin:
  * ref/prepare.c, with the formulas): resize, pad with zeros, (value - mean) / std,
- * in the order B G R.  The place of a pixel is computed in double, as there: its
+ * in the order B G R, and zeros behind them to as many channels as convolutions
+ * are quick with.  The place of a pixel is computed in double, as there: its
  * weights decide what the network sees.
  *
- * A thread has one pixel, so that the threads of a warp read neighbouring bytes;
- * what a block made goes out through shared memory, 16 bytes at a time.  Bound by
- * the reads, 12 bytes a pixel that the L1 cache mostly has.  Measured on no device
- * yet.
+ * A thread has one pixel, so that the threads of a warp read neighbouring bytes,
+ * 12 a pixel that the L1 cache mostly has, and write 16 bytes each, side by side.
+ * Bound by instructions and bytes alike.  Measured on no device yet.
  */
 #include "launch.h"
 
@@ -39,8 +39,8 @@ pixel(float v[3], const cu_picture &a, int y, int z)
 		return;
 	tap(&ly, iy, y, a.h, a.rows);
 	tap(&lx, ix, z, a.w, a.cols);
-	const uint8_t *up = a.rgb + (int64_t)iy[0] * a.w * 3;
-	const uint8_t *down = a.rgb + (int64_t)iy[1] * a.w * 3;
+	const uint8_t *up = cb_global(a.rgb) + (int64_t)iy[0] * a.w * 3;
+	const uint8_t *down = cb_global(a.rgb) + (int64_t)iy[1] * a.w * 3;
 #pragma unroll
 	for (int c = 0; c < 3; c++)
 		v[c] = (1 - ly) * ((1 - lx) * up[3 * ix[0] + c] +
@@ -52,32 +52,22 @@ pixel(float v[3], const cu_picture &a, int y, int z)
 template <typename E> CB_KERNEL(THREADS)
 prepare(E *x, const cu_picture *pictures, int64_t n, int S, Normal to)
 {
-	CB_SHARED(E, held, 3 * THREADS);
-	const int t = (int)threadIdx.x, N = CB_WIDE(E);
-	const int64_t first = (int64_t)blockIdx.x * THREADS;
-	const int64_t left = 3 * (n - first);
+	const int64_t i = (int64_t)blockIdx.x * THREADS + threadIdx.x;
+	float v[3], out[CU_COLOURS] = { 0 };
 	uint32_t line, p;
-	float v[3];
 
-	if (first + t < n) {
-		const int z = (int)cu_split(&line, (uint32_t)(first + t), S);
-		const int y = (int)cu_split(&p, line, S);
+	if (i >= n)
+		return;
+	const int z = (int)cu_split(&line, (uint32_t)i, S);
+	const int y = (int)cu_split(&p, line, S);
 
-		pixel(v, pictures[p], y, z);
+	pixel(v, pictures[p], y, z);
 #pragma unroll
-		for (int c = 0; c < 3; c++)
-			held[3 * t + c] = cb_elem_of<E>((v[2 - c] -
-			    to.mean[c]) * to.scale[c]);
-	}
-	cb_syncthreads();
-	x += 3 * first;
-	for (int i = t * N; i < 3 * THREADS; i += THREADS * N) {
-		if (i + N <= left)
-			*(cb_u4 *)(x + i) = *(const cb_u4 *)(held + i);
-		else
-			for (int j = i; j < left; j++)
-				x[j] = held[j];
-	}
+	for (int c = 0; c < 3; c++)
+		out[c] = (v[2 - c] - to.mean[c]) * to.scale[c];
+#pragma unroll
+	for (int c = 0; c < CU_COLOURS; c += CB_WIDE(E))
+		cb_store(x + CU_COLOURS * i + c, out + c);
 }
 
 template <typename E> static int

@@ -42,8 +42,9 @@ else
 	json '.parts[] | select(.name == "adamw<cb_bf16>") |
 	    .bytes / .flop * 15.8 / 30 | . > 0.9 and . < 1.1'
 	ok $? '... AdamW moves 30 bytes for 16 operations' || diag <json.out
-	json '[.parts[].name | select(test("^(cast|conv_weights)<"))] == []'
-	ok $? '... and nobody copies weights after it' || diag <json.out
+	json '[.parts[].name | select(test("^(cast|conv_weights|channels)<"))] == []'
+	ok $? 'nobody copies weights after it, nor pictures after prepare' ||
+	    diag <json.out
 	for kind in kernels cuDNN cuBLASLt; do
 		json "[.parts[] | select(.kind == \"$kind\" and .times > 0 and
 		    .bytes > 0 and .least_s.A100 > .least_s.H100)] | length > 5"

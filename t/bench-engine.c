@@ -51,7 +51,7 @@ speed(const char *what, double mac, double t)
 static void
 conv(int P, int H, int C, int O, int k, int stride)
 {
-	struct cb_conv g = { H, H, C, O, k, stride, k / 2 };
+	struct cb_conv g = { H, H, C, O, k, stride, k / 2, 0 };
 	int OH = (H + 2 * g.pad - k) / stride + 1;
 	int64_t nx = (int64_t)P * H * H * C, ny = (int64_t)P * OH * OH * O;
 	double mac = (double)ny * C * k * k, t;

@@ -166,7 +166,7 @@ run(struct op *o, const char *name)
 
 /* ---- convolution: x, w; scale is a constant */
 
-static const struct cb_conv conv_shape = { 6, 5, 3, 4, 3, 2, 1 };
+static const struct cb_conv conv_shape = { 6, 5, 3, 4, 3, 2, 1, 0 };
 static struct cb_conv_plan *conv_plan;
 static float *conv_scale;
 

@@ -14,9 +14,9 @@
 static const float mean[3] = { 123.675f, 116.28f, 103.53f };
 static const float std[3] = { 1, 1, 1 };
 
-/* The largest difference; ours is [S,S,BGR], theirs [RGB,rows,S]. */
+/* The largest difference; ours is [S,S,BGR...], theirs [RGB,rows,S]. */
 static double
-worst(const float *ours, const struct cb_array *theirs,
+worst(const float *ours, int colours, const struct cb_array *theirs,
     const struct cb_array *rows, int S)
 {
 	const float *t = theirs->data;
@@ -27,7 +27,7 @@ worst(const float *ours, const struct cb_array *theirs,
 	for (c = 0; c < 3; c++) for (i = 0; i < n; i++)
 	for (x = 0; x < S; x++) {
 		y = rows != NULL ? ((const int32_t *)rows->data)[i] : (int)i;
-		d = fabs(ours[((int64_t)y * S + x) * 3 + 2 - c] -
+		d = fabs(ours[((int64_t)y * S + x) * colours + 2 - c] -
 		    t[(c * n + i) * S + x]);
 		w = d <= w ? w : d;
 	}
@@ -43,7 +43,8 @@ compare(struct cb_engine *e, const struct cb_safetensors *f)
 	const struct cb_array *total = cb_safetensors_find(f, "sum");
 	const char *size = cb_safetensors_meta(f, "max_img_size");
 	int S = size != NULL ? atoi(size) : 0;
-	int64_t n = (int64_t)S * S * 3, i;
+	const int colours = 3 + e->blank;
+	int64_t n = (int64_t)S * S * colours, i;
 	double sum = 0, d;
 	struct cb_elem *x;
 	float *ours;
@@ -59,10 +60,10 @@ compare(struct cb_engine *e, const struct cb_safetensors *f)
 	e->expect(e, image, 1);
 	e->prepare(e, x, image, 1, S, mean, std);
 	e->get_elem(e, ours, x, n);
-	d = e->sync(e) < 0 ? INFINITY : worst(ours, expect, rows, S);
+	d = e->sync(e) < 0 ? INFINITY : worst(ours, colours, expect, rows, S);
 	for (i = 0; i < n; i++)
 		sum += ours[i];
-	sum = fabs(sum - *(const double *)total->data) / (double)n;
+	sum = fabs(sum - *(const double *)total->data) / (double)((int64_t)S * S * 3);
 	ok(d < 1e-4 && sum < 1e-4, "%s: %s (%.1e, mean %.1e)", e->name,
 	    strrchr(cb_safetensors_name(f), '/') + 1, d, sum);
 	e->forget(e, image, 1);

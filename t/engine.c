@@ -583,7 +583,7 @@ static const struct { int w, bias, I, O; } pack_linear[] = {
 	{ 380, 396, 10, 2 }, { 373, 3, 4, 3 },
 };
 static const struct { int w; struct cb_conv g; } pack_conv[] = {
-	{ 108, { 3, 2, 12, 8, 1, 1, 0 } }, { 204, { 3, 2, 5, 4, 3, 1, 1 } },
+	{ 108, { 3, 2, 12, 8, 1, 1, 0, 0 } }, { 204, { 3, 2, 5, 4, 3, 1, 1, 0 } },
 };
 static const struct { int at, n; } pack_steps[] = {
 	{ 0, 150 }, { 150, 234 }, { 384, 9 },
@@ -697,14 +697,54 @@ struct picture_case {
 	int	 h, w, S;
 };
 
+/* x is of P pictures of S x S; what is behind B G R, which are left, is zero. */
+static void
+out_pictures(struct run *r, const struct cb_elem *x, int P, int S)
+{
+	const int colours = 3 + r->e->blank;
+	const int64_t n = (int64_t)P * S * S;
+	struct out *o = record(r, "x", n * colours, 1);
+	int64_t i;
+
+	r->e->get_elem(r->e, o->v, x, o->n);
+	for (i = 0; i < o->n; i++)
+		if (i % colours < 3)
+			o->v[i / colours * 3 + i % colours] = o->v[i];
+		else if (o->v[i] != 0)
+			abort();
+	o->n = 3 * n;
+}
+
+/* The convolution of pictures, and its gradient. */
+static void
+stem(struct run *r, const struct cb_elem *x, int P, int S)
+{
+	const struct cb_conv g = { S, S, 3, 5, 3, 1, 1, r->e->blank };
+	const int64_t ny = (int64_t)P * S * S * 5;
+	float *w = params(r, 5 * 3 * 9, -.01, .01);
+	float *dw = params(r, 5 * 3 * 9, -1, 1);
+	struct cb_elem *y = acts(r, ny), *dy = acts(r, ny);
+	struct cb_conv_plan *c;
+
+	if (r->e->conv_new(r->e, &c, &g) < 0)
+		abort();
+	r->e->conv_pack(r->e, c, w, NULL, NULL, true);
+	r->e->conv_fwd(r->e, c, y, x, NULL, false, P);
+	r->e->conv_bwd(r->e, c, NULL, false, dw, dy, x, P);
+	out_elem(r, "stem", y, ny, 27);
+	out_f32(r, "its gradient", dw, 5 * 3 * 9, (double)P * S * S);
+	r->e->conv_free(r->e, c);
+}
+
 static void
 prepare_case(struct run *r, const void *arg)
 {
 	const struct picture_case *c = arg;
 	struct cb_array a[3];
-	int64_t dim[3] = { c->h, c->w, 3 }, n = (int64_t)c->S * c->S * 3 * 3, i;
+	int64_t dim[3] = { c->h, c->w, 3 }, n = (int64_t)c->S * c->S * 3 *
+	    (3 + r->e->blank), i;
 	struct cb_rng rng = { 3, 1, 2, 3 };
-	struct cb_elem *x = acts(r, n);
+	struct cb_elem *x = mem(r, n * (int64_t)r->e->elem_size);
 	int k;
 
 	for (k = 0; k < 3; k++) {
@@ -717,7 +757,8 @@ prepare_case(struct run *r, const void *arg)
 	r->e->expect(r->e, a, 3);
 	r->e->prepare(r->e, x, a, 3, c->S, (float[]){ 123.675f, 116.28f,
 	    103.53f }, (float[]){ 1, 2, .5f });
-	out_elem(r, "x", x, n, 1);
+	out_pictures(r, x, 3, c->S);
+	stem(r, x, 3, c->S);
 	r->e->forget(r->e, a, 3);
 	for (k = 0; k < 3; k++)
 		cb_array_clear(&a[k]);
@@ -732,7 +773,7 @@ empty_case(struct run *r, const void *arg)
 	float *f = params(r, 64, 0, 1), *dw = params(r, 16, 1, 2);
 	int32_t zero = 0;
 	int32_t *i = ints(r, &zero, 1);
-	struct cb_conv g = { 4, 4, 4, 4, 1, 1, 0 };
+	struct cb_conv g = { 4, 4, 4, 4, 1, 1, 0, 0 };
 	struct cb_pool2d p = { 4, 4, 4, 2, 2, 0, true };
 	struct cb_conv_plan *c;
 	struct cb_linear_plan *l;
@@ -782,53 +823,53 @@ static const struct {
 	const void *arg;
 } cases[] = {
 	/* H W C O k stride pad, P, res relu scale add */
-	CASE(conv, struct conv_case, {{ 5, 4, 1, 2, 1, 1, 0 },
+	CASE(conv, struct conv_case, {{ 5, 4, 1, 2, 1, 1, 0, 0 },
 	    1, 0, 0, 1, 0 }),
-	CASE(conv, struct conv_case, {{ 7, 6, 2, 3, 3, 1, 1 },
+	CASE(conv, struct conv_case, {{ 7, 6, 2, 3, 3, 1, 1, 0 },
 	    2, 1, 1, 1, 1 }),
-	CASE(conv, struct conv_case, {{ 9, 9, 3, 8, 7, 2, 3 },
+	CASE(conv, struct conv_case, {{ 9, 9, 3, 8, 7, 2, 3, 0 },
 	    3, 0, 1, 1, 0 }),
-	CASE(conv, struct conv_case, {{ 8, 9, 8, 16, 3, 1, 1 },
+	CASE(conv, struct conv_case, {{ 8, 9, 8, 16, 3, 1, 1, 0 },
 	    5, 1, 0, 0, 1 }),
-	CASE(conv, struct conv_case, {{ 7, 7, 16, 17, 1, 2, 0 },
+	CASE(conv, struct conv_case, {{ 7, 7, 16, 17, 1, 2, 0, 0 },
 	    4, 1, 1, 1, 1 }),
-	CASE(conv, struct conv_case, {{ 8, 8, 16, 16, 1, 2, 0 },
+	CASE(conv, struct conv_case, {{ 8, 8, 16, 16, 1, 2, 0, 0 },
 	    17, 0, 1, 1, 0 }),
-	CASE(conv, struct conv_case, {{ 6, 5, 17, 33, 3, 2, 1 },
+	CASE(conv, struct conv_case, {{ 6, 5, 17, 33, 3, 2, 1, 0 },
 	    5, 1, 1, 1, 0 }),
-	CASE(conv, struct conv_case, {{ 4, 4, 33, 64, 3, 1, 1 },
+	CASE(conv, struct conv_case, {{ 4, 4, 33, 64, 3, 1, 1, 0 },
 	    9, 1, 1, 1, 1 }),
-	CASE(conv, struct conv_case, {{ 2, 2, 64, 32, 3, 1, 1 },
+	CASE(conv, struct conv_case, {{ 2, 2, 64, 32, 3, 1, 1, 0 },
 	    19, 0, 0, 0, 0 }),
 	/* whole vectors of channels: by taps, ragged panels and rows */
-	CASE(conv, struct conv_case, {{ 13, 7, 48, 80, 1, 1, 0 },
+	CASE(conv, struct conv_case, {{ 13, 7, 48, 80, 1, 1, 0, 0 },
 	    2, 1, 1, 1, 1 }),
-	CASE(conv, struct conv_case, {{ 23, 21, 64, 64, 3, 1, 1 },
+	CASE(conv, struct conv_case, {{ 23, 21, 64, 64, 3, 1, 1, 0 },
 	    1, 1, 1, 1, 0 }),
-	CASE(conv, struct conv_case, {{ 9, 5, 16, 48, 3, 1, 1 },
+	CASE(conv, struct conv_case, {{ 9, 5, 16, 48, 3, 1, 1, 0 },
 	    6, 0, 1, 1, 1 }),
-	CASE(conv, struct conv_case, {{ 9, 7, 32, 48, 1, 2, 0 },
+	CASE(conv, struct conv_case, {{ 9, 7, 32, 48, 1, 2, 0, 0 },
 	    31, 1, 1, 1, 0 }),
-	CASE(conv, struct conv_case, {{ 3, 3, 1024, 32, 1, 1, 0 },
+	CASE(conv, struct conv_case, {{ 3, 3, 1024, 32, 1, 1, 0, 0 },
 	    1, 0, 0, 0, 0 }),
-	CASE(conv, struct conv_case, {{ 10, 10, 64, 32, 1, 3, 0 },
+	CASE(conv, struct conv_case, {{ 10, 10, 64, 32, 1, 3, 0, 0 },
 	    3, 0, 0, 1, 1 }),
 	/* few rows, many weights */
-	CASE(conv, struct conv_case, {{ 5, 5, 528, 512, 1, 1, 0 },
+	CASE(conv, struct conv_case, {{ 5, 5, 528, 512, 1, 1, 0, 0 },
 	    1, 1, 1, 1, 1 }),
-	CASE(conv, struct conv_case, {{ 9, 7, 1040, 272, 1, 2, 0 },
+	CASE(conv, struct conv_case, {{ 9, 7, 1040, 272, 1, 2, 0, 0 },
 	    2, 1, 0, 1, 0 }),
 	/* by Winograd, tiles whole and cut */
-	CASE(conv, struct conv_case, {{ 12, 16, 64, 96, 3, 1, 1 },
+	CASE(conv, struct conv_case, {{ 12, 16, 64, 96, 3, 1, 1, 0 },
 	    4, 1, 1, 1, 1 }),
-	CASE(conv, struct conv_case, {{ 12, 13, 160, 64, 3, 1, 1 },
+	CASE(conv, struct conv_case, {{ 12, 13, 160, 64, 3, 1, 1, 0 },
 	    3, 1, 1, 1, 1 }),
-	CASE(conv, struct conv_case, {{ 29, 31, 96, 64, 3, 1, 1 },
+	CASE(conv, struct conv_case, {{ 29, 31, 96, 64, 3, 1, 1, 0 },
 	    1, 0, 1, 1, 0 }),
-	CASE(conv, struct conv_case, {{ 13, 14, 64, 64, 3, 1, 1 },
+	CASE(conv, struct conv_case, {{ 13, 14, 64, 64, 3, 1, 1, 0 },
 	    31, 1, 0, 1, 0 }),
 	/* large enough to be cut into bands of rows */
-	CASE(conv, struct conv_case, {{ 43, 37, 16, 64, 7, 2, 3 },
+	CASE(conv, struct conv_case, {{ 43, 37, 16, 64, 7, 2, 3, 0 },
 	    1, 0, 1, 1, 0 }),
 	/* H W C k stride pad relu, P */
 	CASE(pool, struct pool_case, {{ 7, 6, 3, 3, 2, 1, false }, 2 }),

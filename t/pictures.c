@@ -68,7 +68,7 @@ fill(struct pack *k, int P, int side)
 static struct cb_elem *
 room(struct cb_engine *of, int P)
 {
-	struct cb_elem *x = of->alloc(of, P * S * S * 3 *
+	struct cb_elem *x = of->alloc(of, P * S * S * (3 + of->blank) *
 	    (int64_t)of->elem_size);
 
 	if (x == NULL)
@@ -80,7 +80,8 @@ room(struct cb_engine *of, int P)
 static bool
 right(struct cb_elem *x, const struct cb_array *a, int P)
 {
-	int64_t n = (int64_t)P * S * S * 3, i;
+	const int colours = 3 + e->blank;
+	int64_t n = (int64_t)P * S * S * colours, i;
 	float *got = malloc(sizeof(*got) * (size_t)n);
 	struct cb_elem *y = room(twin, P);
 	const float *want = (const float *)y;
@@ -89,7 +90,8 @@ right(struct cb_elem *x, const struct cb_array *a, int P)
 	twin->prepare(twin, y, a, P, S, mean, std);
 	e->get_elem(e, got, x, n);
 	for (i = 0; i < n; i++)
-		same &= fabsf(got[i] - want[i]) < 1e-4f;
+		same &= fabsf(got[i] - (i % colours < 3 ? want[i / colours * 3
+		    + i % colours] : 0)) < 1e-4f;
 	twin->release(twin, y);
 	free(got);
 	return same;

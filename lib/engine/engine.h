@@ -46,6 +46,9 @@ enum cb_act { CB_ACT_NONE, CB_ACT_RELU, CB_ACT_GELU, CB_ACT_TANH,
  * OH = (H + 2 pad - k) / stride + 1. */
 struct cb_conv {
 	int	 H, W, C, O, k, stride, pad;
+	/* Of pictures that prepare() made: cb_engine.blank, channels that x has
+	 * behind those C and that take no part; no dx is wanted.  Else 0. */
+	int	 blank;
 };
 
 /* A max pooling: as a convolution, padding never wins. */
@@ -89,6 +92,8 @@ struct cb_engine {
 	size_t	 elem_size;	/* bytes of an activation */
 	bool	 on_host;	/* f32 memory is the host's own: after sync() it
 				 * may be read where it is, without get() */
+	int	 blank;		/* channels of zeros that prepare() writes behind
+				 * B G R, for a library that wants more than 3 */
 	/*
 	 * What the gradients that loss() gives, and all that come of them, are
 	 * multiplied by, so that they do not vanish in 16 bits: the caller's to
@@ -140,7 +145,7 @@ struct cb_engine {
 	void	(*unpin)(struct cb_engine *e, void *host);
 
 	/*
-	 * x [P,S,S,3] = (BGR of (resize and pad of picture) - mean) / std: the
+	 * x [P,S,S,3+blank] = (BGR of (resize and pad of picture) - mean) / std: the
 	 * longer side becomes S, bilinear with half-pixel centres and no
 	 * antialiasing, zero padding right and bottom before the normalisation
 	 * (reference README, preprocess/, to the letter).  mean, std: host, RGB

@@ -28,7 +28,8 @@ conv_build(struct cb_model *m, struct conv *c, const char *name, int H, int O,
 	struct cb_engine *e = m->e;
 
 	c->g = (struct cb_conv){ .H = H, .W = H, .C = C, .O = O, .k = k,
-	    .stride = stride, .pad = k / 2 };
+	    .stride = stride, .pad = k / 2,
+	    .blank = c == &m->cnn.stem ? e->blank : 0 };
 	c->w = find(m, "%s.weight", name);
 	c->norm = find(m, "%s.norm.weight", name);
 	c->trainable = m->params[c->w].trainable;
@@ -82,6 +83,12 @@ conv_pack(struct cb_model *m, struct conv *c, bool all)
 	/* gradients pass through everything behind the first trained weight */
 	m->e->conv_pack(m->e, c->plan, param(m, c->w), c->scale, c->shift,
 	    c->trainable && !m->scoring);
+}
+
+static int64_t
+conv_in(const struct conv *c)
+{
+	return (int64_t)c->g.H * c->g.W * (c->g.C + c->g.blank);
 }
 
 static int64_t
@@ -332,8 +339,7 @@ begin(struct cb_model *m, struct cb_elem *out, struct cb_elem *const two[2],
 	struct cnn *n = &m->cnn;
 	struct cb_engine *e = m->e;
 	struct mark mark = arena_mark(&m->arena);
-	int64_t side = m->c.image;
-	struct cb_elem *x = take(m, P * side * side * 3);
+	struct cb_elem *x = take(m, P * conv_in(&n->stem));
 	struct cb_elem *y = take(m, P * conv_out(&n->stem));
 	struct cb_elem *z = upto == 0 ? out : two[0];
 
@@ -389,9 +395,8 @@ stem_forward(struct cb_model *m, const struct cb_array *pictures, int P)
 {
 	struct cnn *n = &m->cnn;
 	struct cb_engine *e = m->e;
-	int64_t side = m->c.image;
 
-	n->input = take(m, P * side * side * 3);
+	n->input = take(m, P * conv_in(&n->stem));
 	n->stem_y = take(m, P * conv_out(&n->stem));
 	n->pool_y = take(m, P * block_in(n, 0));
 	e->prepare(e, n->input, pictures, P, m->c.image, m->c.mean, m->c.std);

@@ -15,9 +15,10 @@ prepare_case(struct kern *k, const void *arg)
 	static const float std[3] = { 1, 2, .5f };
 	struct cb_array a[3];
 	struct cu_picture p[3];
-	int64_t n = (int64_t)c->S * c->S * 3 * 3, i;
+	int64_t pixels = (int64_t)c->S * c->S * 3, n = pixels * CU_COLOURS, i;
 	struct cb_rng rng = { 3, 1, 2, 3 };
 	void *x = acts(k, n);
+	float *bgr = k->twin != NULL ? acts(k, 3 * pixels) : NULL;
 	int j;
 
 	for (j = 0; j < 3; j++) {	/* of three sizes */
@@ -33,9 +34,12 @@ prepare_case(struct kern *k, const void *arg)
 			p[j].rgb = copy(k, a[j].data, cb_array_bytes(&a[j]));
 		cb_resized(&p[j].rows, &p[j].cols, p[j].h, p[j].w, c->S);
 	}
-	if (k->twin != NULL)
-		k->twin->prepare(k->twin, x, a, 3, c->S, mean, std);
-	else
+	if (k->twin != NULL) {
+		k->twin->prepare(k->twin, (void *)bgr, a, 3, c->S, mean, std);
+		for (i = 0; i < n; i++)
+			((float *)x)[i] = i % CU_COLOURS < 3 ?
+			    bgr[i / CU_COLOURS * 3 + i % CU_COLOURS] : 0;
+	} else
 		must(cu_prepare(k->s, k->t, x, copy(k, p, sizeof(p)), 3, c->S,
 		    mean, std));
 	/* Up to 255 less the mean, in units of std: 0 may be left. */

@@ -66,7 +66,7 @@ short_z(void)
 static void
 short_dx(void)
 {
-	const struct cb_conv g = { 4, 4, 8, 8, 1, 1, 0 };
+	const struct cb_conv g = { 4, 4, 8, 8, 1, 1, 0, 0 };
 	struct cu_work k = { NULL, device(4096), 4096 };
 	struct cu_dnn *d;
 
@@ -80,7 +80,7 @@ short_dx(void)
 static void
 space(void)
 {
-	const struct cb_conv g = { 4, 4, 8, 8, 1, 1, 0 };
+	const struct cb_conv g = { 4, 4, 8, 8, 1, 1, 0, 0 };
 	struct cu_work k = { NULL, device(64), 64 };
 	struct cu_dnn *d;
 

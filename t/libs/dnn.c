@@ -169,23 +169,23 @@ dnn_case(struct kern *k, const void *arg)
 
 static const struct kern_case cases[] = {
 	/* H W C O k stride pad, P res relu tf32 */
-	CASE(dnn, EVERY, struct dnn_case, { { 1, 1, 3, 5, 1, 1, 0 }, 1, 0,
+	CASE(dnn, EVERY, struct dnn_case, { { 1, 1, 3, 5, 1, 1, 0, 0 }, 1, 0,
 	    1, 0 }),
-	CASE(dnn, EVERY, struct dnn_case, { { 1, 1, 8, 8, 1, 1, 0 }, 1, 1,
+	CASE(dnn, EVERY, struct dnn_case, { { 1, 1, 8, 8, 1, 1, 0, 0 }, 1, 1,
 	    0, 0 }),
-	CASE(dnn, EVERY, struct dnn_case, { { 7, 5, 3, 16, 7, 2, 3 }, 2, 0,
+	CASE(dnn, EVERY, struct dnn_case, { { 7, 5, 3, 16, 7, 2, 3, 0 }, 2, 0,
 	    1, 0 }),
-	CASE(dnn, EVERY, struct dnn_case, { { 6, 9, 16, 24, 3, 1, 1 }, 2, 1,
+	CASE(dnn, EVERY, struct dnn_case, { { 6, 9, 16, 24, 3, 1, 1, 0 }, 2, 1,
 	    1, 0 }),
-	CASE(dnn, EVERY, struct dnn_case, { { 7, 4, 17, 8, 3, 2, 1 }, 3, 0,
+	CASE(dnn, EVERY, struct dnn_case, { { 7, 4, 17, 8, 3, 2, 1, 0 }, 3, 0,
 	    0, 0 }),
-	CASE(dnn, EVERY, struct dnn_case, { { 5, 6, 24, 37, 1, 2, 0 }, 1, 1,
+	CASE(dnn, EVERY, struct dnn_case, { { 5, 6, 24, 37, 1, 2, 0, 0 }, 1, 1,
 	    0, 0 }),
-	CASE(dnn, F32, struct dnn_case, { { 6, 9, 16, 24, 3, 1, 1 }, 2, 1, 1,
+	CASE(dnn, F32, struct dnn_case, { { 6, 9, 16, 24, 3, 1, 1, 0 }, 2, 1, 1,
 	    1 }),
-	CASE(dnn, F32, struct dnn_case, { { 5, 6, 24, 37, 1, 2, 0 }, 1, 0, 0,
+	CASE(dnn, F32, struct dnn_case, { { 5, 6, 24, 37, 1, 2, 0, 0 }, 1, 0, 0,
 	    1 }),
-	CASE(dnn, LARGE, struct dnn_case, { { 28, 27, 64, 64, 3, 1, 1 }, 2, 1,
+	CASE(dnn, LARGE, struct dnn_case, { { 28, 27, 64, 64, 3, 1, 1, 0 }, 2, 1,
 	    1, 0 }),
 };
 

@@ -11,6 +11,8 @@ run_prepare(struct verdict *v, struct ref_case *r, struct cb_engine *e)
 	const struct cb_array *some = tensor(r->f, "expected_rows");
 	const struct cb_array *total = tensor(r->f, "sum");
 	int S = (int)meta_int(r->f, "max_img_size", 0), h, w, i, j, ch, y, n;
+	const int colours = 3 + e->blank;
+	const int64_t all = (int64_t)S * S * colours;
 	float mean[3], std[3], *host;
 	double sum = 0, error = 0, want;
 	json_t *jm, *js;
@@ -33,15 +35,15 @@ run_prepare(struct verdict *v, struct ref_case *r, struct cb_engine *e)
 	if (size != NULL)
 		judge(v, abs(h - ((int32_t *)size->data)[0]) +
 		    abs(w - ((int32_t *)size->data)[1]), 0.5, "resized");
-	x = need(e->alloc(e, (int64_t)S * S * 3 * (int64_t)e->elem_size));
-	host = need(malloc(sizeof(*host) * S * S * 3));
+	x = need(e->alloc(e, all * (int64_t)e->elem_size));
+	host = need(malloc(sizeof(*host) * (size_t)all));
 	e->expect(e, image, 1);
 	e->prepare(e, x, image, 1, S, mean, std);
-	e->get_elem(e, host, x, (int64_t)S * S * 3);
+	e->get_elem(e, host, x, all);
 	e->sync(e);
 	e->forget(e, image, 1);
 	e->release(e, x);
-	for (i = 0; i < S * S * 3; i++)
+	for (i = 0; i < all; i++)
 		sum += host[i];
 	n = rows != NULL ? (int)cb_array_count(rows) : S;
 	for (ch = 0; ch < 3; ch++) {
@@ -53,7 +55,8 @@ run_prepare(struct verdict *v, struct ref_case *r, struct cb_engine *e)
 				    j];
 				/* ours is BGR */
 				error = fmax(error, fabs(want -
-				    host[((int64_t)y * S + j) * 3 + 2 - ch]));
+				    host[((int64_t)y * S + j) * colours + 2 -
+				    ch]));
 			}
 		}
 	}
