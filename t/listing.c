@@ -4,11 +4,13 @@
  * packets tell little, and of the files named; each whole, and, where its
  * container bears it, without its beginning.
  */
+#include <dlfcn.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#include <libavutil/pixfmt.h>
+#include <libavcodec/avcodec.h>
+#include <libavformat/avformat.h>
 
 #include "media/media.h"
 #include "tap.h"
@@ -201,6 +203,89 @@ check_emptied(void)
 	cb_media_close(m);
 }
 
+/* Files and decoders opened: FFmpeg's calls in this program come first to the
+ * dynamic linker. */
+static int decoders, files;
+
+int
+avcodec_open2(AVCodecContext *c, const AVCodec *codec, AVDictionary **options)
+{
+	static __typeof__(&avcodec_open2) real;
+
+	if (real == NULL)
+		*(void **)&real = dlsym(RTLD_NEXT, "avcodec_open2");
+	decoders++;
+	return real(c, codec, options);
+}
+
+int
+avformat_open_input(AVFormatContext **fmt, const char *url,
+    const AVInputFormat *kind, AVDictionary **options)
+{
+	static __typeof__(&avformat_open_input) real;
+
+	if (real == NULL)
+		*(void **)&real = dlsym(RTLD_NEXT, "avformat_open_input");
+	files++;
+	return real(fmt, url, kind, options);
+}
+
+/* Behind the header of the last group of pictures. */
+static void
+damage(char *data, int64_t bytes)
+{
+	int64_t at = bytes - 64;
+
+	while (at > 0 && memcmp(data + at, "\0\0\1\xb3", 4) != 0)
+		at--;
+	memset(data + at + 48, 0xff, 16);
+}
+
+/*
+ * The last key picture is damaged, of which the decoder complains after a seek;
+ * so all is decoded again from the start, in the file as it is open, by a new
+ * decoder.
+ */
+static void
+check_damaged(const char *muxer)
+{
+	struct cb_film_format form = { "", "", muxer, "mpeg4",
+	    AV_PIX_FMT_YUV420P, "bf=2:g=12" };
+	struct cb_scene s = { .w = 96, .h = 64, .n = 1 };
+	struct cb_rng rng = { .seed = 3, .purpose = CB_RNG_DEMO };
+	struct cb_source src = { .name = "damaged" };
+	static const int64_t want[2] = { 10, FRAMES - 1 };
+	char sums[FRAMES][65], *data;
+	struct cb_media *m = NULL;
+	int64_t fed = 0;
+	bool good;
+
+	cb_scene_vary(&s, &rng);
+	if (cb_scene_film("film", &s, &form, 25, 1, FRAMES) < 0 ||
+	    cb_file_read(&data, &src.bytes, "film", 1 << 26) < 0) {
+		ok(false, "damaged: %s", cb_error());
+		return;
+	}
+	damage(data, src.bytes);
+	src.data = data;
+	good = cb_media_open(&m, &src, NULL) == 0 &&
+	    cb_media_info(m)->frames == FRAMES && decode_all(m, sums) == FRAMES;
+	cb_media_close(m);
+	m = NULL;
+	if (good && cb_media_open(&m, &src, NULL) == 0) {
+		fed = cb_media_fed(m);
+		files = decoders = 0;
+		good = fetch(m, sums, want, 2) && files == 0 &&
+		    decoders == 1;
+		fed = cb_media_fed(m) - fed;
+	}
+	if (!ok(good && fed > FRAMES, "%s: an error behind a seek", muxer))
+		printf("# %lld packets, %d files, %d decoders\n",
+		    (long long)fed, files, decoders);
+	cb_media_close(m);
+	free(data);
+}
+
 /* name: of the kind, for messages */
 static void
 check_file(const char *path, const char *name)
@@ -246,9 +331,11 @@ main(int argc, char **argv)
 	int i;
 
 	cb_program_set("listing");
-	plan((int)CB_LEN(formats) + 4 + argc - 1);
+	plan((int)CB_LEN(formats) + 6 + argc - 1);
 	check_headers();
 	check_emptied();
+	check_damaged("mp4");
+	check_damaged("matroska");
 	for (k = 0; k < CB_LEN(formats); k++)
 		check_made(&formats[k]);
 	for (i = 1; i < argc; i++)
