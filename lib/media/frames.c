@@ -122,7 +122,7 @@ to_rgb(struct video *v, struct cb_array *rgb, const AVFrame *f)
 	if (image_size_check(f->width, f->height, v->limits.max_pixels) < 0)
 		return cb_fail_at("%s", v->name);
 	if (v->info->image) {
-		if ((y = image_rgb(rgb, f)) <= 0)
+		if ((y = image_rgb(rgb, f, v->limits.original)) <= 0)
 			return y < 0 ? cb_fail_at("%s", v->name) : 0;
 	}
 	if ((sws = scaler_for(&v->scaler, f)) == NULL)

@@ -1,7 +1,8 @@
 /*
  * Pictures: JPEG by libjpeg-turbo with its defaults, which is what Pillow and
  * so the original's loader use; exact conversion of what FFmpeg's picture
- * decoders yield (alpha dropped, 16 bits cut to the high byte).
+ * decoders yield (alpha dropped, 16 bits cut to the high byte).  Rare kinds are
+ * held to Pillow by t/photos.c.
  */
 #include <setjmp.h>
 #include <stdio.h>
@@ -130,18 +131,18 @@ exif_orientation(const uint8_t *p, int64_t n)
 }
 
 /*
- * A row of CMYK to RGB as Pillow does it.  Adobe's files store the inks
- * inverted, and only they are known to.
+ * A row of CMYK to RGB as Pillow does it: the inks are stored inverted, as Adobe
+ * began to, whether its marker is there or not.
  */
 static void
-cmyk_row(uint8_t *to, const uint8_t *from, int w, bool inverted)
+cmyk_row(uint8_t *to, const uint8_t *from, int w)
 {
-	int flip = inverted ? 255 : 0, x, c, n, t, v;
+	int x, c, n, t, v;
 
 	for (x = 0; x < w; x++, from += 4) {
-		n = 255 - (from[3] ^ flip);
+		n = from[3];
 		for (c = 0; c < 3; c++) {
-			t = (from[c] ^ flip) * n + 128;
+			t = (255 - from[c]) * n + 128;
 			v = n - (((t >> 8) + t) >> 8);
 			*to++ = v < 0 ? 0 : v;
 		}
@@ -164,10 +165,23 @@ read_rows(struct cb_array *rgb, j_decompress_ptr c)
 			jpeg_read_scanlines(c, &to, 1);
 		} else {
 			jpeg_read_scanlines(c, row, 1);
-			cmyk_row(to, row[0], c->output_width,
-			    c->saw_Adobe_marker);
+			cmyk_row(to, row[0], c->output_width);
 		}
 	}
+}
+
+/* Has a progressive picture had the scans that make all its coefficients exact?
+ * What ends between two scans looks as if it lacked its end marker only. */
+static bool
+all_scans(const struct jpeg_decompress_struct *c)
+{
+	int i, k;
+
+	for (i = 0; c->coef_bits != NULL && i < c->num_components; i++)
+		for (k = 0; k < DCTSIZE2; k++)
+			if (c->coef_bits[i][k] != 0)
+				return false;
+	return true;
 }
 
 int
@@ -209,6 +223,7 @@ jpeg_decode(struct cb_array *rgb, int *orientation, char **damage,
 	c.out_color_space = c.num_components == 4 ? JCS_CMYK : JCS_RGB;
 	jpeg_start_decompress(&c);
 	read_rows(rgb, &c);
+	err.starved = err.starved || (err.cut && !all_scans(&c));
 	jpeg_finish_decompress(&c);
 	jpeg_destroy_decompress(&c);
 	if (err.starved) {	/* libjpeg fills the rest with gray */
@@ -223,11 +238,11 @@ jpeg_decode(struct cb_array *rgb, int *orientation, char **damage,
 /* ---- what FFmpeg's picture decoders yield ----------------------------------- */
 
 int
-image_rgb(struct cb_array *rgb, const AVFrame *f)
+image_rgb(struct cb_array *rgb, const AVFrame *f, bool original)
 {
 	const AVPixFmtDescriptor *d = av_pix_fmt_desc_get(f->format);
 	int64_t dim[] = { f->height, f->width, 3 };
-	bool pal, gray, mono;
+	bool pal, gray, mono, clip;
 	const uint8_t *entry;
 	uint16_t *line;
 	uint8_t *to;
@@ -248,6 +263,7 @@ image_rgb(struct cb_array *rgb, const AVFrame *f)
 		return cb_fail(CB_ENOMEM, "picture");
 	}
 	bits = pal ? 8 : d->comp[0].depth;
+	clip = original && d->nb_components == 1 && bits == 16;
 	for (y = 0; y < f->height; y++) {
 		to = (uint8_t *)rgb->data + 3 * (int64_t)f->width * y;
 		for (c = 0; c < (gray || pal ? 1 : 3); c++) {
@@ -257,6 +273,8 @@ image_rgb(struct cb_array *rgb, const AVFrame *f)
 			for (x = 0; x < f->width; x++) {
 				v = bits >= 8 ? line[x] >> (bits - 8) :
 				    line[x] * 255 / ((1 << bits) - 1);
+				if (clip)
+					v = line[x] < 255 ? line[x] : 255;
 				to[3 * x + c] = mono ? 255 - v : v;
 			}
 		}

@@ -23,7 +23,8 @@ struct cb_media_limits {
 	int64_t	 max_pixels;	/* a larger picture is refused; 0: default */
 	double	 timeout_s;	/* give up on a medium after; 0: never */
 	bool	 upright;	/* apply EXIF orientation, display matrix */
-	bool	 original;	/* groups: any plan is one of the original */
+	bool	 original;	/* groups: any plan is one of the original;
+				 * pictures: gray of 16 bits is clipped */
 };
 
 struct cb_media_info {

@@ -60,8 +60,9 @@ int64_t	video_fed(const struct video *v);
 /* in: how many bytes data has, and until when it may take. */
 int	jpeg_decode(struct cb_array *rgb, int *orientation, char **damage,
 	    const uint8_t *data, const struct input *in, int64_t max_pixels);
-/* Exact conversion of what picture decoders yield; 1: format not handled. */
-int	image_rgb(struct cb_array *rgb, const AVFrame *f);
+/* Exact conversion of what picture decoders yield; 1: format not handled.
+ * original: gray of 16 bits is clipped to 8, as Pillow does it. */
+int	image_rgb(struct cb_array *rgb, const AVFrame *f, bool original);
 /* Turns a picture by the EXIF orientation 1..8, in place of *rgb. */
 int	image_turn(struct cb_array *rgb, int orientation);
 int	image_size_check(int64_t w, int64_t h, int64_t max_pixels);
