@@ -6,9 +6,23 @@
 #ifndef CB_STREAM_LINK_H
 #define CB_STREAM_LINK_H
 
+#include <sys/socket.h>
+#include <sys/un.h>
+
 #include "stream/stream.h"
 
-/* ---- the writer's end ------------------------------------------------------ */
+/* ---- both ends: link.c ----------------------------------------------------- */
+
+#define LINK_SAY_MAX 4096	/* bytes of a message */
+
+/* 0: the name of the pipe's socket; -1: no pipe, or CB_LINK=0. */
+int	link_address(struct sockaddr_un *a, socklen_t *n, int fd);
+int	link_socket(void);	/* -1: none to be had */
+bool	link_same_user(int sock);
+void	link_drop(int *fd);	/* closes it, if it is open, and makes it -1 */
+bool	link_tells(void);	/* CB_LINK=tell: figures at the end */
+
+/* ---- the writer's end: link.c ---------------------------------------------- */
 
 struct link;
 
@@ -33,7 +47,7 @@ int64_t	link_put(struct link *l, const void *data, int64_t bytes);
  */
 bool	link_wait(struct link *l);
 
-/* ---- the reader's end ------------------------------------------------------ */
+/* ---- the reader's end: peer.c ---------------------------------------------- */
 
 struct peer;
 
