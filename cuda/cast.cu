@@ -160,11 +160,19 @@ cu_channels(cudaStream_t s, enum cu_type t, void *y, int Cy, const void *x,
 
 enum { RUN_FLOATS = 12288 };		/* 48 KB */
 
+/* Where number i of [run,kk] is held, in the second half of 64 channels or not:
+ * lanes have N channels of a tap each, which would meet in every fourth bank. */
+template <int N> CB_FN int
+place(int i, bool second)
+{
+	return i + (second ? N / 2 : 0);
+}
+
 /* Input channels of a block: at most 64, at least 8; 0: k is too large. */
 static int
 run_of(int k)
 {
-	const int64_t fit = RUN_FLOATS / ((int64_t)k * k) / 8 * 8;
+	const int64_t fit = (RUN_FLOATS - 4) / ((int64_t)k * k) / 8 * 8;
 
 	return (int)(fit < 64 ? fit : 64);
 }
@@ -173,7 +181,7 @@ template <typename E, int N> CB_KERNEL(THREADS)
 conv_weights(E *y, const float *w, const float *scale, int O, int C, int Cp,
     int kk, int run)
 {
-	CB_SHARED_DYN(float, held);		/* [run,kk] */
+	CB_SHARED_DYN(float, held);		/* place() of [run,kk] */
 	const int o = (int)blockIdx.x, c0 = (int)blockIdx.y * run;
 	const int there = o < O ? cb_max(cb_min(run, C - c0), 0) : 0;
 	const int wide = cb_min(run, Cp - c0) / N;
@@ -182,14 +190,15 @@ conv_weights(E *y, const float *w, const float *scale, int O, int C, int Cp,
 
 	w += ((int64_t)o * C + c0) * kk;
 	for (int i = (int)threadIdx.x; i < there * kk; i += THREADS)
-		held[i] = w[i] * a;
+		held[place<N>(i, i >= 32 * kk)] = w[i] * a;
 	cb_syncthreads();
 	for (int i = (int)threadIdx.x; i < wide * kk; i += THREADS) {
 		const int u = i / wide, c = (i - u * wide) * N;
 
 #pragma unroll
 		for (int j = 0; j < N; j++)
-			v[j] = c + j < there ? held[(c + j) * kk + u] : 0;
+			v[j] = c + j < there ? held[place<N>((c + j) * kk + u,
+			    c >= 32)] : 0;
 		cu_store<N>(y + ((int64_t)o * kk + u) * Cp + c0 + c, v);
 	}
 }
@@ -200,7 +209,7 @@ conv_weights_of(cudaStream_t s, void *y, const float *w, const float *scale,
 {
 	return CB_LAUNCH((conv_weights<E, N>), dim3((unsigned)Op,
 	    (unsigned)((Cp + run - 1) / run)), THREADS, sizeof(float) *
-	    (size_t)(run * kk), s, (E *)y, w, scale, O, C, Cp, kk, run);
+	    (size_t)(run * kk + N / 2), s, (E *)y, w, scale, O, C, Cp, kk, run);
 }
 
 int
@@ -219,7 +228,7 @@ template <typename E, int N> CB_KERNEL(THREADS)
 conv_gradient(float *dw, const E *d, const float *scale, int C, int Cp,
     int kk, int run)
 {
-	CB_SHARED_DYN(float, held);		/* [run,kk] */
+	CB_SHARED_DYN(float, held);		/* place() of [run,kk] */
 	const int o = (int)blockIdx.x, c0 = (int)blockIdx.y * run;
 	const int there = cb_min(run, C - c0);
 	const int wide = cb_min(run, Cp - c0) / N;
@@ -232,12 +241,12 @@ conv_gradient(float *dw, const E *d, const float *scale, int C, int Cp,
 		cu_load<N>(v, d + ((int64_t)o * kk + u) * Cp + c0 + c);
 #pragma unroll
 		for (int j = 0; j < N; j++)
-			held[(c + j) * kk + u] = v[j];
+			held[place<N>((c + j) * kk + u, c >= 32)] = v[j];
 	}
 	cb_syncthreads();
 	dw += ((int64_t)o * C + c0) * kk;
 	for (int i = (int)threadIdx.x; i < there * kk; i += THREADS)
-		dw[i] += held[i] * a;
+		dw[i] += held[place<N>(i, i >= 32 * kk)] * a;
 }
 
 template <typename E, int N> static int
@@ -246,7 +255,36 @@ conv_gradient_of(cudaStream_t s, float *dw, const void *d, const float *scale,
 {
 	return CB_LAUNCH((conv_gradient<E, N>), dim3((unsigned)O,
 	    (unsigned)((C + run - 1) / run)), THREADS, sizeof(float) *
-	    (size_t)(run * kk), s, dw, (const E *)d, scale, C, Cp, kk, run);
+	    (size_t)(run * kk + N / 2), s, dw, (const E *)d, scale, C, Cp, kk, run);
+}
+
+/* Of 1 x 1, in which all stays in order.  A thread: N numbers of a row. */
+template <typename E, int N> CB_KERNEL(THREADS)
+row_gradient(float *dw, const E *d, const float *scale, int O, int C)
+{
+	const int wide = C / N;
+	float v[N], was[N];
+	uint32_t o;
+
+	CU_EACH(i, (int64_t)O * wide) {
+		cu_split(&o, (uint32_t)i, wide);
+		const float a = scale != NULL ? scale[o] : 1;
+
+		cu_load<N>(v, d + i * N);
+		cu_load_param<N>(was, dw + i * N);
+#pragma unroll
+		for (int j = 0; j < N; j++)
+			was[j] += v[j] * a;
+		cu_store_param<N>(dw + i * N, was);
+	}
+}
+
+template <typename E, int N> static int
+row_gradient_of(cudaStream_t s, float *dw, const void *d, const float *scale,
+    int O, int C)
+{
+	return CB_LAUNCH((row_gradient<E, N>), cu_blocks((int64_t)O * (C / N),
+	    THREADS), THREADS, 0, s, dw, (const E *)d, scale, O, C);
 }
 
 int
@@ -255,6 +293,8 @@ cu_conv_gradient(cudaStream_t s, enum cu_type t, float *dw, const void *d,
 {
 	const int run = run_of(k);
 
+	if (k == 1 && C == Cp)
+		return CU_ROWS(t, C, row_gradient_of, s, dw, d, scale, O, C);
 	if (run == 0)
 		return cudaErrorInvalidValue;
 	return CU_ROWS(t, Cp, conv_gradient_of, s, dw, d, scale, O, C, Cp,

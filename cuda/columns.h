@@ -50,9 +50,7 @@ column_parts(float *part, const F f, int64_t n, int C, int across)
 	/* held [SUMS,down,across N] */
 #pragma unroll
 	for (int k = 0; k < F::SUMS; k++)
-#pragma unroll
-		for (int j = 0; j < N; j++)
-			held[(k * COLUMN_THREADS + t) * N + j] = sum[k][j];
+		cu_hold<N>(held, k * COLUMN_THREADS + t, sum[k]);
 	cb_syncthreads();
 	for (int i = t; i < across * N; i += COLUMN_THREADS) {
 		const int c = (int)blockIdx.x * across * N + i;
@@ -61,8 +59,8 @@ column_parts(float *part, const F f, int64_t n, int C, int across)
 			float s = 0;
 
 			for (int d = 0; d < down; d++)
-				s += held[(k * COLUMN_THREADS + d * across) *
-				    N + i];
+				s += held[cu_held<N>((k * COLUMN_THREADS + d *
+				    across) * N + i)];
 			part[((int64_t)k * CU_PARTS + blockIdx.y) * C + c] = s;
 		}
 	}

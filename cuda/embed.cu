@@ -69,13 +69,13 @@ add_warps(float *to, float *held, const float (&sum)[K][N], int col, int D)
 		const int first = col + 32 * k * N;
 
 		cb_syncthreads();
-		cu_store_param<N>(held + t * N, sum[k]);
+		cu_hold<N>(held, t, sum[k]);
 		cb_syncthreads();
 		for (int i = t; i < 32 * N && first + i < D; i += THREADS) {
-			float s = held[i];
+			float s = held[cu_held<N>(i)];
 
 			for (int w = 1; w < WARPS; w++)
-				s += held[w * 32 * N + i];
+				s += held[cu_held<N>(w * 32 * N + i)];
 			to[first + i] += s;
 		}
 	}

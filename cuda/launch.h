@@ -72,6 +72,29 @@ cu_store(E *p, const float *v)
 		cb_store(p, v);
 }
 
+/*
+ * N floats each of the threads of a block in shared memory, to be read by element:
+ * that of thread t and place j is held[cu_held<N>(t N + j)].  Eight lanes store 16
+ * bytes each at a time; of 8 floats, the halves of every other four lanes are
+ * exchanged, that all of these lie in different banks.
+ */
+template <int N> CB_FN int
+cu_held(int i)
+{
+	return N == 8 ? i ^ (i >> 3 & 4) : i;
+}
+
+template <int N> CB_FN void
+cu_hold(float *held, int t, const float *v)
+{
+	if constexpr (N == 1)
+		held[t] = v[0];
+	else
+#pragma unroll
+		for (int j = 0; j < N; j += 4)
+			cb_store(held + cu_held<N>(t * N + j), v + j);
+}
+
 /* N floats of parameters, which may begin at any float. */
 template <int N> CB_FN void
 cu_load_param(float *v, const float *p)

@@ -180,16 +180,13 @@ template <int K, int N, int W> CB_FN void
 leave_parts(float *part, float *held, const float (&dg)[K][N],
     const float (&db)[K][N], int D)
 {
-	const int t = (int)threadIdx.x, own = t * N;
+	const int t = (int)threadIdx.x;
 
 #pragma unroll
 	for (int k = 0; k < K; k++) {
 		cb_syncthreads();
-#pragma unroll
-		for (int j = 0; j < N; j += 4) {
-			cb_store(held + own + j, &dg[k][j]);
-			cb_store(held + W * 32 * N + own + j, &db[k][j]);
-		}
+		cu_hold<N>(held, t, dg[k]);
+		cu_hold<N>(held, W * 32 + t, db[k]);
 		cb_syncthreads();
 		for (int i = t; i < 2 * 32 * N; i += W * 32) {
 			const int which = i / (32 * N), c = i % (32 * N);
@@ -197,7 +194,8 @@ leave_parts(float *part, float *held, const float (&dg)[K][N],
 			float s = 0;
 
 			for (int w = 0; w < W; w++)
-				s += held[(which * W + w) * 32 * N + c];
+				s += held[cu_held<N>((which * W + w) * 32 * N +
+				    c)];
 			if (col < D)
 				part[((int64_t)which * CU_PARTS + blockIdx.x) *
 				    D + col] = s;

@@ -22,15 +22,26 @@ CB_FN int tile_warp(void) { return (int)threadIdx.x / 32; }
 CB_FN int tile_g(void) { return cb_lane() / 4; }
 CB_FN int tile_q(void) { return cb_lane() % 4 * 2; }
 
+/* Row and column of the i-th 16 bytes of a tile, in an order that has any eight
+ * in different banks: of one row of 64, or of eight rows that are narrower. */
+template <int W> CB_FN void
+tile_piece(int *r, int *c, int i)
+{
+	constexpr int ACROSS = W / 8;
+
+	*r = W == 64 ? i / 8 : i % 8 + i / (8 * ACROSS) * 8;
+	*c = W == 64 ? i % 8 * 8 : i / 8 % ACROSS * 8;
+}
+
 /* to = rows first .. first+63 of the n of x, zeros behind them; by cp.async. */
 template <int W, typename E> CB_FN void
 tile_fetch(E *to, const E *x, int64_t ld, int first, int n)
 {
 	constexpr int STEP = TILE_THREADS / (W / 8);	/* rows at once */
-	const int r = (int)threadIdx.x / (W / 8);
-	const int c = (int)threadIdx.x % (W / 8) * 8;
-	const E *from = x + (first + r) * ld + c;
+	int r, c;
 
+	tile_piece<W>(&r, &c, (int)threadIdx.x);
+	const E *from = x + (first + r) * ld + c;
 	to += r * tile_ld<W> + c;
 #pragma unroll
 	for (int k = 0; k < TILE; k += STEP) {
@@ -114,9 +125,9 @@ tile_put(E *out, int64_t ld, const float acc[W / 8][4], float f0, float f1,
 	cb_syncwarp();
 #pragma unroll
 	for (int k = 0; k < W / 16; k++) {
-		const int i = 32 * k + cb_lane();
-		const int r = i / (W / 8), c = i % (W / 8) * 8;
+		int r, c;
 
+		tile_piece<W>(&r, &c, 32 * k + cb_lane());
 		if (first + r < n)
 			*(cb_u4 *)(out + (first + r) * ld + c) =
 			    *(const cb_u4 *)(own + r * tile_ld<W> + c);

@@ -36,12 +36,13 @@ for v in 80 100; do
 done
 
 # Counts: a block reads 128 floats and writes as many, 16 bytes a lane; a tile
-# is stored in pairs of floats, half a sector each; ldmatrix has no conflicts.
+# is stored in pairs of floats, half a sector each; ldmatrix has no conflicts, but
+# the copies before it do.
 PTXSIM_COUNT=counts "$BUILD/ptxsim/faults-80" fetch 0
-like counts '^_Z5fetchILi0EEvPfPKf launches=1 blocks=1 threads=32 .* read=512/512 written=512/512 memory=512/512 shared=4/4$' \
+like counts '^_Z5fetchILi0EEvPfPKf launches=1 blocks=1 threads=32 .* read=512/512 written=512/512 memory=512/512 shared=8/8 banks=1.00$' \
     'bytes in sectors, passes through the banks'
 PTXSIM_COUNT=counts "$BUILD/ptxsim/faults-80" tile 0
-like counts '^_Z4tileI7cb_bf16EvPfPKT_S4_ .* flops=0 mma=4096 read=768/768 written=1024/512 memory=768/512 shared=8/8$' \
+like counts '^_Z4tileI7cb_bf16EvPfPKT_S4_ .* flops=0 mma=4096 read=768/768 written=1024/512 memory=768/512 shared=24/16 banks=2.00$' \
     'a tile of 16 x 8 x 16 is 4096 operations'
 PTXSIM_COUNT=counts "$BUILD/ptxsim/faults-80" fragments 0
 like counts '^_Z9fragmentsI7cb_bf16EvPfPKjS3_ .* read=[0-9]+/[0-9]+ written=2048/512 memory=[0-9]+/512 ' \

@@ -25,7 +25,7 @@ else
 	like out '^NOT MEASURED: no GPU answers' 'it says that nothing is measured'
 	# name, registers, spills, shared, threads, blocks, share of threads, waves,
 	# loads, stores, tensor cores, ldmatrix, cp.async
-	like out '^attention_fwd_mma<cb_bf16, 32> +[0-9]+/[0-9]+ +0 +20480 +128 +4/[0-9]+ +25/[0-9]+ *% +[0-9.]+ +0/2 +2/4 +32 +18 +10$' \
+	like out '^attention_fwd_mma<cb_bf16, 32> +[0-9]+/[0-9]+ +0 +20480 +128 +4/[0-9]+ +25/[0-9]+ *% +[0-9.]+ +0/2 +2/4 +32 +18 +10 +1\.00/1\.00$' \
 	    'each kernel as it is made'
 	json '[.kernels[] | select(.stack > 0 or .regs < 1 or .blocks < 1)] == []'
 	ok $? '... none of which spills' || diag <json.out

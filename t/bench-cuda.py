@@ -281,19 +281,25 @@ def wide(k, what):
     return '%d/%d' % (n[64] + n[128], sum(n.values()))
 
 
+def banks(k):
+    passes, fewest = k['shared']
+    return '%.2f/%.2f' % (passes / fewest, k['banks']) if fewest else '-'
+
+
 def print_kernels(sass, kernels):
     names = demangled(list(kernels))
     print('\nKernels of the step, as compiled (sm_80/sm_90; waves: the '
           'blocks of a launch\nover those that an A100 has at once; wide: of '
-          '64 bits and more / all, in sm_80):\n')
-    print('%-34s %7s %5s %6s %6s %7s %7s %7s %9s %9s %5s %5s %5s' % (
+          '64 bits and more / all, in sm_80;\nbanks: passes through the banks '
+          'of shared memory for one, of all accesses / the worst):\n')
+    print('%-34s %7s %5s %6s %6s %7s %7s %7s %9s %9s %5s %5s %5s %9s' % (
         'kernel', 'regs', 'local', 'shared', 'block', 'blocks', 'full',
-        'waves', 'LDG wide', 'STG wide', 'HMMA', 'LDSM', 'cp'))
+        'waves', 'LDG wide', 'STG wide', 'HMMA', 'LDSM', 'cp', 'banks'))
     for name in sorted(kernels, key=names.get):
         a, h = (sass['sm_' + x, name] for x in ('80', '90'))
         k = kernels[name]
         print('%-34s %3d/%-3d %5d %6d %6d %3d/%-3d %3.0f/%-3.0f%% %7.2f '
-              '%9s %9s %5d %5d %5d' % (
+              '%9s %9s %5d %5d %5d %9s' % (
                   names[name][:34], a['regs'], h['regs'],
                   max(a['stack'], h['stack']),
                   a['shared'] + k['dynamic'], k['block'], a['blocks'],
@@ -302,7 +308,8 @@ def print_kernels(sass, kernels):
                   k['blocks'] / k['launches'] / a['blocks'] / SMS,
                   wide(a, 'LDG'), wide(a, 'STG'), a.get('HMMA', 0),
                   a.get('LDSM', 0),
-                  sum(v for n, v in a.items() if n.startswith('LDGSTS'))))
+                  sum(v for n, v in a.items() if n.startswith('LDGSTS')),
+                  banks(k)))
     spilled = sorted(n for (_, n), k in sass.items() if k['stack'] > 0)
     print('%d kernels in the plug-in, for %s; with local memory (spills): %s'
           % (len({n for _, n in sass}), ', '.join(sorted(

@@ -195,8 +195,10 @@ issue(Warp &w, const Ins &i, uint32_t lanes)
 		w.copies.push_back({ (int)l, w.group[l], (uint32_t)to[l],
 		    (const void *)from[l], n, whole });
 	}
-	if (counting())
+	if (counting()) {
 		count_access(i, GLOBAL, from, lanes, whole);
+		count_access(i, SHARED, to, lanes, whole);
+	}
 }
 
 void

@@ -4,7 +4,7 @@
  *
  *	NAME launches=2 blocks=8 threads=2048 block=256 dynamic=0 ins=96
  *	    lanes=3072 flops=40 mma=4096 read=8192/8192 written=1024/512
- *	    memory=6144/512 shared=40/32
+ *	    memory=6144/512 shared=40/32 banks=2.00
  *
  *	block	the most threads of a block; dynamic: bytes of shared memory
  *	ins	instructions of warps; lanes: of threads
@@ -18,9 +18,11 @@
  *		is counted once: what a cache must get from memory, if it keeps
  *		all that a block uses
  *	shared	passes through the 32 banks of shared memory / the fewest
+ *	banks	the same of the instruction that is worst, passes for one
  *
  * and below it, begun by a tab, each instruction that needs more than the
- * fewest: its line, how often, lanes a time, units / fewest a time, the text.
+ * fewest sectors or passes: its line, how often, lanes a time, both as they are
+ * / the fewest a time, the text.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -108,8 +110,8 @@ count_shared(const Ins &i, const uint64_t *address, uint32_t lanes, int bytes)
 			}
 		for (const auto &b : bank)
 			most = std::max(most, b.size());
-		i.units += weight * (double)most;
-		i.ideal += weight * (most > 0);
+		i.passes += weight * (double)most;
+		i.fewest += weight * (most > 0);
 	}
 }
 
@@ -138,43 +140,39 @@ count_block(Kernel &k)
 
 /* ---- the file */
 
-static bool
-is_shared(const Ins &i)
-{
-	return i.space == SHARED || i.text.find(".shared.b16") !=
-	    std::string::npos;
-}
-
 static void
 report(FILE *f, const Kernel &k)
 {
 	double ins = 0, lanes = 0, flops[2] = { 0 };
-	double units[3] = { 0 }, ideal[3] = { 0 };
+	double units[2] = { 0 }, ideal[2] = { 0 };
+	double passes = 0, fewest = 0, worst = 0;
 
 	for (const Ins &i : k.code) {
-		const int kind = is_shared(i) ? 2 : i.stores;
-
 		ins += i.times;
 		lanes += i.lanes;
 		flops[i.text.find("mma.sync") != std::string::npos] +=
 		    i.flops * i.lanes;
-		units[kind] += i.units;
-		ideal[kind] += i.ideal;
+		units[i.stores] += i.units;
+		ideal[i.stores] += i.ideal;
+		passes += i.passes;
+		fewest += i.fewest;
+		worst = std::max(worst, i.passes / std::max(i.fewest, 1.));
 	}
 	fprintf(f, "%s launches=%.0f blocks=%.0f threads=%.0f block=%u "
 	    "dynamic=%zu ins=%.0f lanes=%.0f flops=%.0f mma=%.0f "
 	    "read=%.0f/%.0f written=%.0f/%.0f memory=%.0f/%.0f "
-	    "shared=%.0f/%.0f\n",
+	    "shared=%.0f/%.0f banks=%.2f\n",
 	    k.name.c_str(), k.launches, k.blocks, k.threads, k.widest,
 	    k.dynamic, ins, lanes, flops[0], flops[1], 32 * units[0],
 	    32 * ideal[0], 32 * units[1], 32 * ideal[1], k.memory[0],
-	    k.memory[1], units[2], ideal[2]);
+	    k.memory[1], passes, fewest, worst);
 	for (const Ins &i : k.code)
-		if (i.units > i.ideal)
-			fprintf(f, "\t%d: %.0f times, %.1f lanes, %.2f/%.2f: "
-			    "%s\n", i.line, i.times, i.lanes / i.times,
-			    i.units / i.times, i.ideal / i.times,
-			    i.text.c_str());
+		if (i.units > i.ideal || i.passes > i.fewest)
+			fprintf(f, "\t%d: %.0f times, %.1f lanes, sectors "
+			    "%.2f/%.2f, passes %.2f/%.2f: %s\n", i.line,
+			    i.times, i.lanes / i.times, i.units / i.times,
+			    i.ideal / i.times, i.passes / i.times,
+			    i.fewest / i.times, i.text.c_str());
 }
 
 static void

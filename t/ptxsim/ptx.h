@@ -117,7 +117,7 @@ struct Ins {
 	uint8_t	 flops;			/* of a lane */
 	int	 line;
 	std::string text;
-	mutable double times, lanes, units, ideal;	/* count.cpp */
+	mutable double times, lanes, units, ideal, passes, fewest; /* count.cpp */
 };
 
 struct Param { size_t at, bytes; };
