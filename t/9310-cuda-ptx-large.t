@@ -1,5 +1,5 @@
 #!/bin/bash
-# As t/4311-cuda-ptx-kernels.t, all cases: minutes.
+# As t/4311-cuda-ptx-kernels.t, all cases: a minute.
 . "$(dirname "$0")/lib.sh"
 [ -x "$BUILD/ptxsim/kernels-80" ] || skip_all 'no PTX to execute here' \
     '(it needs the CUDA toolkit, and no SAN=)'
