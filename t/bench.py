@@ -195,7 +195,10 @@ class Peer:
                 'stem_out_channels': c.stem, 'width_per_group': c.width,
                 'res2_out_channels': c.res2,
                 'blocks_per_stage': list(c.blocks)}}
-        self.ref.save_st(path, self.P, {
+        # in cb-train's order: of the maps of attention first all weights
+        order = sorted(self.P, key=lambda name: '.attention.self.' in name and
+                       name.endswith('.bias'))
+        self.ref.save_st(path, {name: self.P[name] for name in order}, {
             'format': 'cb-checkpoint 1', 'task': 'open_qa', 'config': config,
             'answers': ['a%d' % i for i in range(c.labels)], 'vocab': words})
 

@@ -8,7 +8,7 @@
 #include "internal.h"
 
 #define ALIGN 64
-#define FIRST_BLOCK ((int64_t)1 << 20)
+#define FIRST_BLOCK ((int64_t)16 << 20)
 
 static bool
 add_block(struct arena *a, int64_t size)

@@ -320,14 +320,15 @@ layer_forward(struct cb_model *m, int i, struct cb_elem *x)
 	struct drops p = layer_drops(m, i);
 	struct mark mark;
 
-	l->y2 = take(m, n);
+	/* where nothing is kept, x has done its work before y2 is made */
+	l->y2 = m->training ? take(m, n) : x;
 	mark = arena_mark(&m->arena);
 	l->x = x;
 	l->qkv_y = take(m, 3 * n);
 	l->o = take(m, n);
 	l->s1 = take(m, n);
 	l->y1 = take(m, n);
-	l->z = take(m, (int64_t)T * inter);
+	l->z = m->training ? take(m, (int64_t)T * inter) : NULL;
 	l->f = take(m, (int64_t)T * inter);
 	l->s2 = take(m, n);
 	l->lse = take_f32(m, (int64_t)T * A);
@@ -342,8 +343,7 @@ layer_forward(struct cb_model *m, int i, struct cb_elem *x)
 	e->linear_fwd(e, l->attn, l->s1, NULL, l->o, CB_ACT_NONE, T);
 	e->norm_fwd(e, l->y1, l->s1, l->mean1, l->rstd1, l->s1, x,
 	    param(m, l->norm1.w), param(m, l->norm1.w + 1), T, D, &p.attention);
-	e->linear_fwd(e, l->inter, l->f, m->training ? l->z : NULL, l->y1,
-	    CB_ACT_GELU, T);
+	e->linear_fwd(e, l->inter, l->f, l->z, l->y1, CB_ACT_GELU, T);
 	e->linear_fwd(e, l->out, l->s2, NULL, l->f, CB_ACT_NONE, T);
 	e->norm_fwd(e, l->y2, l->s2, l->mean2, l->rstd2, l->s2, l->y1,
 	    param(m, l->norm2.w), param(m, l->norm2.w + 1), T, D, &p.output);

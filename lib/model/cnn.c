@@ -244,10 +244,11 @@ block_out(const struct bottleneck *b)
 	return (int64_t)b->OH * b->OW * b->O;
 }
 
-/* Keeps x, a, b and y for the backward pass where keep. */
+/* Keeps x, a, b and y for the backward pass where keep.  spare: room for what
+ * the shortcut makes; NULL: none. */
 static void
 block_forward(struct cb_model *m, struct bottleneck *b, struct cb_elem *y,
-    struct cb_elem *x, int P, bool keep)
+    struct cb_elem *x, struct cb_elem *spare, int P, bool keep)
 {
 	struct mark mark = arena_mark(&m->arena), temp;
 	struct cb_elem *a = take(m, P * conv_out(&b->conv1));
@@ -257,7 +258,7 @@ block_forward(struct cb_model *m, struct bottleneck *b, struct cb_elem *y,
 	conv_forward(m, &b->conv1, a, x, NULL, true, P);
 	conv_forward(m, &b->conv2, c, a, NULL, true, P);
 	if (b->shortcut.w >= 0) {
-		r = take(m, P * block_out(b));
+		r = spare != NULL ? spare : take(m, P * block_out(b));
 		conv_forward(m, &b->shortcut, r, x, NULL, false, P);
 	}
 	conv_forward(m, &b->conv3, y, c, r, true, P);
@@ -291,13 +292,11 @@ tap_stage(struct cb_model *m, int i, const struct cb_elem *y, int P)
 		tap(m, y, 4, dim, "res%d", stage + 1);
 }
 
-/* The largest output of blocks [0, n) and of the pooled stem. */
+/* The largest output of the stem and of blocks [0, n). */
 static int64_t
 widest(const struct cnn *n, int blocks)
 {
-	const struct cb_pool2d *s = &n->stem_pool;
-	int64_t most = (int64_t)((s->H - 1) / 2 + 1) * ((s->W - 1) / 2 + 1) *
-	    s->C;
+	int64_t most = conv_out(&n->stem);
 	int i;
 
 	for (i = 0; i < blocks; i++)
@@ -317,16 +316,18 @@ block_in(const struct cnn *n, int i)
 }
 
 /* Blocks [i, end) with nothing kept, between two buffers; the last one gives
- * `out`.  x may be two[0]. */
+ * `out`.  x may be two[0], or neither. */
 static void
 pass(struct cb_model *m, struct cb_elem *out, struct cb_elem *x,
     struct cb_elem *const two[2], int i, int end, int P)
 {
-	struct cb_elem *y;
+	struct cb_elem *y, *spare;
 
 	for (; i < end; i++, x = y) {
 		y = i + 1 == end ? out : x == two[0] ? two[1] : two[0];
-		block_forward(m, &m->cnn.blocks[i], y, x, P, false);
+		spare = x == two[0] || x == two[1] ? NULL :
+		    y == two[0] ? two[1] : two[0];
+		block_forward(m, &m->cnn.blocks[i], y, x, spare, P, false);
 		tap_stage(m, i, y, P);
 	}
 }
@@ -338,17 +339,21 @@ begin(struct cb_model *m, struct cb_elem *out, struct cb_elem *const two[2],
 {
 	struct cnn *n = &m->cnn;
 	struct cb_engine *e = m->e;
-	struct mark mark = arena_mark(&m->arena);
-	struct cb_elem *x = take(m, P * conv_in(&n->stem));
-	struct cb_elem *y = take(m, P * conv_out(&n->stem));
-	struct cb_elem *z = upto == 0 ? out : two[0];
+	struct mark mark = arena_mark(&m->arena), temp;
+	struct cb_elem *z = upto == 0 ? out : take(m, P * block_in(n, 0));
+	struct cb_elem *first = upto == 1 ? out : two[0], *x;
 
+	temp = arena_mark(&m->arena);
+	x = take(m, P * conv_in(&n->stem));
 	e->prepare(e, x, pictures, P, m->c.image, m->c.mean, m->c.std);
-	conv_forward(m, &n->stem, y, x, NULL, true, P);
-	e->pool_fwd(e, z, y, &n->stem_pool, P);
+	conv_forward(m, &n->stem, two[1], x, NULL, true, P);
+	arena_release(&m->arena, temp);
+	e->pool_fwd(e, z, two[1], &n->stem_pool, P);
 	tap_stem(m, z, P);
+	if (upto > 0)
+		pass(m, first, z, two, 0, 1, P);
 	arena_release(&m->arena, mark);
-	pass(m, out, z, two, 0, upto, P);
+	pass(m, out, first, two, 1, upto, P);
 }
 
 /*
@@ -365,26 +370,30 @@ forward_through(struct cb_model *m, struct cb_elem *out,
 	/* statistics want all pictures, and taps whole layers */
 	bool whole = m->calibrating || m->tap != NULL;
 	int chunk = whole || P < CHUNK ? P : CHUNK, few;
-	struct mark mark = arena_mark(&m->arena);
+	struct mark mark = arena_mark(&m->arena), near;
 	struct cb_elem *two[2], *far[2], *x;
 
 	wide = wide < upto ? wide : upto;
 	few = whole || !m->e->on_host || chunk < NEAR ? chunk : NEAR;
-	two[0] = take(m, few * widest(n, wide));
-	two[1] = take(m, few * widest(n, wide));
 	far[0] = wide < upto ? take(m, chunk * block_in(n, wide)) : NULL;
-	far[1] = wide < upto ? take(m, chunk * block_in(n, wide)) : NULL;
+	near = arena_mark(&m->arena);
 	for (at = 0; at < P; at += chunk) {
 		chunk = P - at < chunk ? P - at : chunk;
 		x = wide == upto ? elem_at(m, out, at * block_in(n, upto)) :
 		    far[0];
+		two[0] = take(m, few * widest(n, wide));
+		two[1] = take(m, few * widest(n, wide));
 		for (i = 0; i < chunk; i += p) {
 			p = chunk - i < few ? chunk - i : few;
 			begin(m, elem_at(m, x, i * block_in(n, wide)), two,
 			    pictures + at + i, p, wide);
 		}
+		arena_release(&m->arena, near);
+		far[1] = wide < upto ? take(m, chunk * block_in(n, wide)) :
+		    NULL;
 		pass(m, elem_at(m, out, at * block_in(n, upto)), x, far, wide,
 		    upto, chunk);
+		arena_release(&m->arena, near);
 	}
 	arena_release(&m->arena, mark);
 }
@@ -428,7 +437,7 @@ cnn_forward(struct cb_model *m, const struct cb_array *pictures, int P)
 	}
 	for (i = first; i < n->nblocks; i++) {
 		y = take(m, P * block_out(&n->blocks[i]));
-		block_forward(m, &n->blocks[i], y, x, P, true);
+		block_forward(m, &n->blocks[i], y, x, NULL, P, true);
 		tap_stage(m, i, y, P);
 		x = y;
 	}

@@ -12,7 +12,7 @@
 #include "internal.h"
 
 /* Tokens that go through BERT at once in scoring, so that texts may be many:
- * some 350 MB of activations in the full-size model. */
+ * some 170 MB of activations in the full-size model. */
 #define SCORE_TOKENS 4096
 
 void
