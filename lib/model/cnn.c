@@ -340,8 +340,7 @@ begin(struct cb_model *m, struct cb_elem *out, struct cb_elem *const two[2],
 	struct cnn *n = &m->cnn;
 	struct cb_engine *e = m->e;
 	struct mark mark = arena_mark(&m->arena), temp;
-	struct cb_elem *z = upto == 0 ? out : take(m, P * block_in(n, 0));
-	struct cb_elem *first = upto == 1 ? out : two[0], *x;
+	struct cb_elem *z = upto == 0 ? out : take(m, P * block_in(n, 0)), *x;
 
 	temp = arena_mark(&m->arena);
 	x = take(m, P * conv_in(&n->stem));
@@ -350,10 +349,8 @@ begin(struct cb_model *m, struct cb_elem *out, struct cb_elem *const two[2],
 	arena_release(&m->arena, temp);
 	e->pool_fwd(e, z, two[1], &n->stem_pool, P);
 	tap_stem(m, z, P);
-	if (upto > 0)
-		pass(m, first, z, two, 0, 1, P);
+	pass(m, out, z, two, 0, upto, P);
 	arena_release(&m->arena, mark);
-	pass(m, out, first, two, 1, upto, P);
 }
 
 /*
@@ -381,7 +378,7 @@ forward_through(struct cb_model *m, struct cb_elem *out,
 		chunk = P - at < chunk ? P - at : chunk;
 		x = wide == upto ? elem_at(m, out, at * block_in(n, upto)) :
 		    far[0];
-		two[0] = take(m, few * widest(n, wide));
+		two[0] = wide > 0 ? take(m, few * widest(n, wide)) : NULL;
 		two[1] = take(m, few * widest(n, wide));
 		for (i = 0; i < chunk; i += p) {
 			p = chunk - i < few ? chunk - i : few;

@@ -12,7 +12,7 @@
 #include "internal.h"
 
 /* Tokens that go through BERT at once in scoring, so that texts may be many:
- * some 170 MB of activations in the full-size model. */
+ * each takes some 10,000 numbers in the full-size model. */
 #define SCORE_TOKENS 4096
 
 void

@@ -25,7 +25,7 @@
 #define FIRST_13(X, s) FIRST_12(X, s) X(12, 24, 25, s)
 #define FIRST_14(X, s) FIRST_13(X, s) X(13, 26, 27, s)
 
-/* Where a row is: lda, 3, 5 and 7 lda from a, or so from row 9. */
+/* Where a row of a is, rows l apart; a9 is row 9. */
 #define ROW_0 "(%[a])"
 #define ROW_1 "(%[a],%[l])"
 #define ROW_2 "(%[a],%[l],2)"
@@ -41,7 +41,7 @@
 #define ROW_12 "(%[a],%[l3],4)"
 #define ROW_13 "(%[a9],%[l],4)"
 
-/* Behind a pointer into columns, so many steps on. */
+/* Behind a pointer into columns, so many steps of l on. */
 #define STEP_0(l, l3) ")"
 #define STEP_1(l, l3) ",%[" #l "])"
 #define STEP_2(l, l3) ",%[" #l "],2)"
@@ -88,6 +88,7 @@
 	FIRST_##R(ADD_ROW, 0) "5:\n\t"
 
 #define KERNEL_512(R, WAY) \
+	"lea (%[a],%[l],8), %[a9]\n\tadd %[l], %[a9]\n\t" \
 	"mov %c[bias](%[p]), %[n]\n\t" \
 	"vmovups (%[n]), %%zmm28\n\tvmovups 64(%[n]), %%zmm29\n\t" \
 	FIRST_##R(LOAD_BIAS, 0) \
@@ -112,16 +113,16 @@
 	"xmm16", "xmm17", "xmm18", "xmm19", "xmm20", "xmm21", "xmm22", \
 	"xmm23", "xmm24", "xmm25", "xmm26", "xmm27"
 
-/* l, l3, l5, l7: bytes, as the way has it. */
+/* In bytes: of rows, l to l7 are 1, 3, 5 and 7 lda; of columns, l and l3 are 1 and
+ * 3 lda, l5 and l7 1 and 3 ldb. */
 #define RUN_512(R, WAY) do { \
-	const float *a = p->a, *a9 = a + 9 * p->lda, *b = p->b; \
-	const float *next = p->next; \
+	const float *a = p->a, *a9, *b = p->b, *next = p->next; \
 	int64_t n; \
 \
 	look(p->sum, p->ldy, R, 2); \
 	look(p->res, p->ldy, R, 2); \
 	__asm__ volatile(KERNEL_512(R, WAY) : [a] "+&r" (a), \
-	    [a9] "+&r" (a9), [b] "+&r" (b), [next] "+&r" (next), \
+	    [a9] "=&r" (a9), [b] "+&r" (b), [next] "+&r" (next), \
 	    [n] "=&r" (n), [l] "+&r" (l) : [l3] "r" (l3), [l5] "r" (l5), \
 	    [l7] "r" (l7), [step] "r" (4 * p->step), [p] "r" (p), \
 	    [y] "i" (offsetof(struct block, y)), \

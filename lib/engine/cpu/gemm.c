@@ -9,9 +9,8 @@
  * An element of the result is one sum in the order of the common dimension,
  * however the product is cut, so results never depend on the cutting.
  *
- * With AVX-512, 28 of the 32 registers are sums, and a core of 124 GMAC/s
- * reaches 98 to 113 (t/bench-engine.c); dnnl_sgemm() on the same 80 to 99.
- * Those kernels are in avx512.h, by hand.
+ * With AVX-512, 28 of the 32 registers are sums; those kernels are in avx512.h, by
+ * hand.
  */
 #include "gemm.h"
 
