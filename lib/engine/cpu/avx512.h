@@ -3,6 +3,10 @@
  * in C keeps addresses in memory, or sums once it is unrolled.  Registers 0 to 27
  * are sums, two a row, 28 and 29 are of b, 30 is an element of a.  Four steps are
  * one turn of the loop; the order of a sum is that of the C.
+ *
+ * Each of the first turns asks for one row of the result and of what is added to
+ * it: all rows at once are more lines than a core can wait for, and hold up the
+ * loop.
  */
 #ifndef CB_CPU_AVX512_H
 #define CB_CPU_AVX512_H
@@ -84,28 +88,35 @@
 
 /* Where a pointer of the block is given: rows of it are added. */
 #define ADD(R, what) \
-	"mov %c[" #what "](%[p]), %[a]\n\ttest %[a], %[a]\n\tjz 5f\n\t" \
-	FIRST_##R(ADD_ROW, 0) "5:\n\t"
+	"mov %c[" #what "](%[p]), %[a]\n\ttest %[a], %[a]\n\tjz 7f\n\t" \
+	FIRST_##R(ADD_ROW, 0) "7:\n\t"
+
+#define TURN_OF(WAY, R) \
+	STEP_OF_##WAY(R, 0) STEP_OF_##WAY(R, 1) STEP_OF_##WAY(R, 2) \
+	STEP_OF_##WAY(R, 3) ON_OF_##WAY(4)
+
+/* For the next row of the result, and of what lies `beside` it. */
+#define ASK \
+	"prefetchw (%[row])\n\tprefetchw 64(%[row])\n\t" \
+	"prefetcht0 (%[row],%[beside])\n\t" \
+	"prefetcht0 64(%[row],%[beside])\n\tadd %[ldy], %[row]\n\t"
 
 #define KERNEL_512(R, WAY) \
 	"lea (%[a],%[l],8), %[a9]\n\tadd %[l], %[a9]\n\t" \
 	"mov %c[bias](%[p]), %[n]\n\t" \
 	"vmovups (%[n]), %%zmm28\n\tvmovups 64(%[n]), %%zmm29\n\t" \
 	FIRST_##R(LOAD_BIAS, 0) \
-	"mov %c[K](%[p]), %[n]\n\tshr $2, %[n]\n\tjz 2f\n" \
-	"1:\n\t" \
-	STEP_OF_##WAY(R, 0) STEP_OF_##WAY(R, 1) STEP_OF_##WAY(R, 2) STEP_OF_##WAY(R, 3) \
-	ON_OF_##WAY(4) \
-	"dec %[n]\n\tjnz 1b\n" \
-	"2:\tmov %c[K](%[p]), %[n]\n\tand $3, %[n]\n\tjz 4f\n" \
-	"3:\n\t" \
-	STEP_OF_##WAY(R, 0) ON_OF_##WAY(1) \
-	"dec %[n]\n\tjnz 3b\n" \
-	"4:\tmov %c[ldy](%[p]), %[l]\n\tshl $2, %[l]\n\t" \
+	"mov %[first], %[n]\n\ttest %[n], %[n]\n\tjz 2f\n" \
+	"1:\n\t" ASK TURN_OF(WAY, R) "dec %[n]\n\tjnz 1b\n" \
+	"2:\tmov %c[K](%[p]), %[n]\n\tshr $2, %[n]\n\tsub %[first], %[n]\n\tjz 4f\n" \
+	"3:\n\t" TURN_OF(WAY, R) "dec %[n]\n\tjnz 3b\n" \
+	"4:\tmov %c[K](%[p]), %[n]\n\tand $3, %[n]\n\tjz 6f\n" \
+	"5:\n\t" STEP_OF_##WAY(R, 0) ON_OF_##WAY(1) "dec %[n]\n\tjnz 5b\n" \
+	"6:\tmov %[ldy], %[l]\n\t" \
 	ADD(R, sum) ADD(R, res) \
-	"testb $1, %c[relu](%[p])\n\tjz 6f\n\t" \
+	"testb $1, %c[relu](%[p])\n\tjz 8f\n\t" \
 	"vpxord %%zmm30, %%zmm30, %%zmm30\n\t" FIRST_##R(POSITIVE, 0) \
-	"6:\tmov %c[y](%[p]), %[a]\n\t" FIRST_##R(STORE_ROW, 0) \
+	"8:\tmov %c[y](%[p]), %[a]\n\t" FIRST_##R(STORE_ROW, 0) \
 	"vzeroupper"
 
 #define SUMS "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", \
@@ -116,20 +127,20 @@
 /* In bytes: of rows, l to l7 are 1, 3, 5 and 7 lda; of columns, l and l3 are 1 and
  * 3 lda, l5 and l7 1 and 3 ldb. */
 #define RUN_512(R, WAY) do { \
-	const float *a = p->a, *a9, *b = p->b, *next = p->next; \
-	int64_t n; \
+	const float *a = p->a, *a9, *b = p->b, *next = p->next, *row = p->y; \
+	int64_t n, first = p->K / 4 < R ? p->K / 4 : R, ldy = 4 * p->ldy; \
+	int64_t beside = p->res == NULL ? 0 : (intptr_t)p->res - (intptr_t)p->y; \
 \
-	look(p->sum, p->ldy, R, 2); \
-	look(p->res, p->ldy, R, 2); \
 	__asm__ volatile(KERNEL_512(R, WAY) : [a] "+&r" (a), \
 	    [a9] "=&r" (a9), [b] "+&r" (b), [next] "+&r" (next), \
-	    [n] "=&r" (n), [l] "+&r" (l) : [l3] "r" (l3), [l5] "r" (l5), \
-	    [l7] "r" (l7), [step] "r" (4 * p->step), [p] "r" (p), \
+	    [row] "+&r" (row), [n] "=&r" (n), [l] "+&r" (l) : \
+	    [l3] "r" (l3), [l5] "r" (l5), [l7] "r" (l7), \
+	    [step] "r" (4 * p->step), [beside] "r" (beside), [p] "r" (p), \
+	    [first] "m" (first), [ldy] "m" (ldy), \
 	    [y] "i" (offsetof(struct block, y)), \
 	    [sum] "i" (offsetof(struct block, sum)), \
 	    [res] "i" (offsetof(struct block, res)), \
 	    [bias] "i" (offsetof(struct block, bias)), \
-	    [ldy] "i" (offsetof(struct block, ldy)), \
 	    [K] "i" (offsetof(struct block, K)), \
 	    [relu] "i" (offsetof(struct block, relu)) : \
 	    "cc", "memory", SUMS, "xmm28", "xmm29", "xmm30"); \

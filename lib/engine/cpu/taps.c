@@ -11,7 +11,7 @@
  */
 #include "conv.h"
 
-#define BLOCK_1 112		/* rows of the result for a 1x1 kernel ... */
+#define BLOCK_1 42		/* rows of the result for a 1x1 kernel ... */
 #define BLOCK_K 224		/* ... and for others, with more weights */
 #define APART 16		/* elements between gathered rows */
 #define WORTH 65536		/* multiplications for one task */
@@ -131,8 +131,8 @@ run_task(void *arg, int task, int thread)
 		.T = (int)(part(j->rows, j->blocks, block + 1) - lo),
 	};
 
-	if (here && (int64_t)w->C * w->O <= 65536 && block + 1 < j->blocks) {
-		g.ahead = g.a + (int64_t)g.T * w->C;
+	if (kk == 1 && w->stride == 1 && block + 1 < j->blocks) {
+		g.ahead = a->x + (lo + g.T) * w->C;
 		g.ahead_end = g.ahead + (int64_t)g.T * w->C;
 	}
 	for (t = 0; t < kk; t++) {
