@@ -215,6 +215,9 @@ conv_case(struct run *r, const void *arg)
 	e->conv_bwd(e, plan, dx, false, NULL, dy, x, c->P);
 	out_elem(r, "dx alone", dx, nx, (double)g->O * g->k * g->k);
 	out_f32(r, "dw alone", dw, nw, (double)c->P * OH * OW);
+	y = e->on_host ? res : y;
+	e->conv_fwd(e, plan, y, x, res, c->relu, c->P);
+	out_elem(r, "y in place", y, ny, terms);
 	e->conv_free(e, plan);
 }
 
@@ -868,6 +871,11 @@ static const struct {
 	    1, 0, 1, 1, 0 }),
 	CASE(conv, struct conv_case, {{ 13, 14, 64, 64, 3, 1, 1, 0 },
 	    31, 1, 0, 1, 0 }),
+	/* sums that oneDNN makes in parts */
+	CASE(conv, struct conv_case, {{ 9, 7, 1030, 24, 1, 1, 0, 0 },
+	    2, 1, 1, 1, 0 }),
+	CASE(conv, struct conv_case, {{ 9, 7, 1040, 40, 3, 2, 1, 0 },
+	    2, 1, 1, 1, 0 }),
 	/* large enough to be cut into bands of rows */
 	CASE(conv, struct conv_case, {{ 43, 37, 16, 64, 7, 2, 3, 0 },
 	    1, 0, 1, 1, 0 }),

@@ -169,7 +169,8 @@ struct cb_engine {
 	void	(*conv_pack)(struct cb_engine *e, struct cb_conv_plan *c,
 		    const float *w, const float *scale, const float *shift,
 		    bool backward);
-	/* y = [relu](conv(x) * scale + shift [+ res]); res NULL: none. */
+	/* y = [relu](conv(x) * scale + shift [+ res]); res NULL: none.  On the
+	 * host it may be y. */
 	void	(*conv_fwd)(struct cb_engine *e, struct cb_conv_plan *c,
 		    struct cb_elem *y, const struct cb_elem *x,
 		    const struct cb_elem *res, bool relu, int P);

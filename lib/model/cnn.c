@@ -245,7 +245,7 @@ block_out(const struct bottleneck *b)
 }
 
 /* Keeps x, a, b and y for the backward pass where keep.  spare: room for what
- * the shortcut makes; NULL: none. */
+ * the shortcut makes, but on the host, where y is; NULL: none. */
 static void
 block_forward(struct cb_model *m, struct bottleneck *b, struct cb_elem *y,
     struct cb_elem *x, struct cb_elem *spare, int P, bool keep)
@@ -258,7 +258,8 @@ block_forward(struct cb_model *m, struct bottleneck *b, struct cb_elem *y,
 	conv_forward(m, &b->conv1, a, x, NULL, true, P);
 	conv_forward(m, &b->conv2, c, a, NULL, true, P);
 	if (b->shortcut.w >= 0) {
-		r = spare != NULL ? spare : take(m, P * block_out(b));
+		r = m->e->on_host ? y : spare != NULL ? spare :
+		    take(m, P * block_out(b));
 		conv_forward(m, &b->shortcut, r, x, NULL, false, P);
 	}
 	conv_forward(m, &b->conv3, y, c, r, true, P);
@@ -316,15 +317,19 @@ block_in(const struct cnn *n, int i)
 }
 
 /* Blocks [i, end) with nothing kept, between two buffers; the last one gives
- * `out`.  x may be two[0], or neither. */
+ * `out`.  x may be two[0], or neither.  On the host identity shortcuts are added
+ * to where they are. */
 static void
 pass(struct cb_model *m, struct cb_elem *out, struct cb_elem *x,
     struct cb_elem *const two[2], int i, int end, int P)
 {
 	struct cb_elem *y, *spare;
+	bool here;
 
 	for (; i < end; i++, x = y) {
-		y = i + 1 == end ? out : x == two[0] ? two[1] : two[0];
+		here = m->e->on_host && m->cnn.blocks[i].shortcut.w < 0;
+		y = i + 1 == end ? out : here ? x :
+		    x == two[0] ? two[1] : two[0];
 		spare = x == two[0] || x == two[1] ? NULL :
 		    y == two[0] ? two[1] : two[0];
 		block_forward(m, &m->cnn.blocks[i], y, x, spare, P, false);

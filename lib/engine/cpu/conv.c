@@ -116,8 +116,9 @@ void
 cpu_conv_fwd(struct cb_engine *e, struct cb_conv_plan *c, struct cb_elem *y,
     const struct cb_elem *x, const struct cb_elem *res, bool relu, int P)
 {
-	struct conv_args a = { .x = cf32(x), .res = cf32(res), .y = f32(y),
-	    .bias = c->shift, .relu = relu, .P = P };
+	bool add = res == y;
+	struct conv_args a = { .x = cf32(x), .res = add ? NULL : cf32(res),
+	    .y = f32(y), .bias = c->shift, .add = add, .relu = relu, .P = P };
 	enum how h = how(c, P);
 
 	if (P == 0)

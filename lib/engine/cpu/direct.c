@@ -10,6 +10,7 @@
  */
 #include <omp.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "conv.h"
 
@@ -497,9 +498,18 @@ direct_fwd(struct cpu *u, struct cb_conv_plan *c, const struct conv_args *r)
 {
 	struct bands a = { .j = { .x = r->x, .res = r->res, .y = r->y, .u = u,
 	    .c = c } };
-	enum kind kind = (r->res != NULL ? FWD_RES : FWD) + r->relu;
+	int64_t bytes = (int64_t)r->P * c->OH * c->OW * c->g.O *
+	    (int64_t)sizeof(float);
+	enum kind kind = (r->res != NULL || r->add ? FWD_RES : FWD) + r->relu;
 	int P = r->P;
 
+	if (r->add) {		/* oneDNN may write y before it reads res */
+		float *res = cpu_shared(u, bytes);
+
+		if (res == NULL)
+			return;
+		a.j.res = memcpy(res, r->y, bytes);
+	}
 	if ((a.n = bands_for(c, P)) > 1) {
 		if (bands_init(&a, kind) == 0)
 			cpu_run(u, band_task, &a, P * a.n);

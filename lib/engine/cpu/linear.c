@@ -307,8 +307,7 @@ rows_task(void *arg, int task, int thread)
 
 	for (p = first; p < behind; p = end) {
 		end = p + j->group < behind ? p + j->group : behind;
-		look_ahead(j, &g, end < behind ? end : (int)part(panels(j->N),
-		    j->ranges, range + j->u->threads));
+		look_ahead(j, &g, end);
 		for (c = 0; c < j->chunks; c++) {
 			k = (int)part(j->K, j->chunks, c);
 			g.K = (int)part(j->K, j->chunks, c + 1) - k;

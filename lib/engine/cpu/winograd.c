@@ -23,9 +23,9 @@
 #include "winograd.h"
 
 #define APART 16
-#define SCRATCH (5 << 18)		/* bytes of tiles at a time ... */
+#define SCRATCH (5 << 17)		/* bytes of tiles at a time ... */
 #define LEAST 28			/* ... but so many of them ... */
-#define MOST 112			/* ... at most */
+#define MOST 42			/* ... at most */
 #define MANY 512			/* channels, in and out together ... */
 #define FEW_TILES 128			/* ... or tiles so few */
 #define SLICE 128			/* input channels */
