@@ -30,27 +30,30 @@ tile_dy(const struct dw *d, int r)
 {
 	const struct cb_conv_plan *p = d->c;
 	struct at t = at(&d->t, d->lo + r);
-	int O = p->g.O, c, a, b;
+	int rows = t.low ? 2 : 4, columns = t.narrow ? 2 : 4, O = p->g.O, c, a, b;
 	int64_t first = ((t.p * p->OH + t.i) * p->OW + t.j) * O;
 	v16 e[4][6], l[6], k[6];
 	float *to;
 
 	for (c = 0; c < O; c += 16) {
 		to = d->m + panel_at(d->n, O, c / PANEL, r) + c % PANEL;
-		for (a = 0; a < 4; a++) {
-			for (b = 0; b < 4; b++)
+		for (a = 0; a < rows; a++) {
+			for (b = 0; b < columns; b++)
 				l[b] = t.i + a >= p->OH || t.j + b >= p->OW ?
 				    (v16){ 0 } : load(d->dy + first +
 				    ((int64_t)a * p->OW + b) * O + c);
-			output_back(e[a], l);
+			(t.narrow ? output_2_back : output_back)(e[a], l);
 		}
 		for (b = 0; b < 6; b++) {
-			for (a = 0; a < 4; a++)
+			if (t.narrow && is_missing(b))
+				continue;
+			for (a = 0; a < rows; a++)
 				l[a] = e[a][b];
-			output_back(k, l);
+			(t.low ? output_2_back : output_back)(k, l);
 			for (a = 0; a < 6; a++)
-				store(to + (int64_t)(6 * a + b) * d->n * O,
-				    k[a]);
+				if (!t.low || !is_missing(a))
+					store(to + (int64_t)(6 * a + b) *
+					    d->n * O, k[a]);
 		}
 	}
 }
@@ -71,12 +74,15 @@ in_task(void *arg, int task, int thread)
 static void
 products(const struct dw *d, float *u, int64_t apart, int c, int n, int p)
 {
-	int C = d->c->g.C, O = d->c->g.O, i, r, m, rows;
+	int C = d->c->g.C, O = d->c->g.O, i, r, m, rows, first, end;
 	const float *v, *k;
 
-	for (i = 0; i < POINTS; i++)
-		for (r = 0; r < d->n; r += rows) {
-			rows = d->n - r < ROWS_1 ? d->n - r : ROWS_1;
+	for (i = 0; i < POINTS; i++) {
+		end = tiles_in(&d->t, i, d->lo, d->n, &first);
+		end += first;
+		r = first;
+		do {		/* once where there are none: zeros */
+			rows = end - r < ROWS_1 ? end - r : ROWS_1;
 			k = d->m + (int64_t)i * d->n * O +
 			    panel_at(d->n, O, p, r);
 			for (m = 0; m < n; m += PANEL) {
@@ -84,9 +90,11 @@ products(const struct dw *d, float *u, int64_t apart, int c, int n, int p)
 				    panel_at(d->n, C, (c + m) / PANEL, r);
 				gemm_columns(u + i * apart + m * PANEL, PANEL,
 				    v, PANEL, PANEL, k, PANEL, PANEL, rows,
-				    r > 0);
+				    r > first);
 			}
-		}
+			r += rows;
+		} while (r < end);
+	}
 }
 
 static void

@@ -6,7 +6,8 @@
  *	y = A' [ (G w G') * (B' x B) ] A
  *
  * for tiles x of 6x6 pixels and y of 4x4.  Summed over channels, each of the 36
- * products is one of matrices: [tiles,C] [C,O].
+ * products is one of matrices: [tiles,C] [C,O].  Tiles of two pixels, at the
+ * edges, have a part in 24 or 16 of them (winograd.h).
  *
  * dx is the same with the kernel turned round; dw: winograd-dw.c.
  *
@@ -64,50 +65,62 @@ weights(float *u, int64_t apart, const struct cb_conv_plan *p, bool back,
 
 /* ---- tiles */
 
-void
-winograd_tile(float *v, int64_t vs, int wide, int64_t far, const float *x,
-    int H, int W, int C, struct at t)
+static inline __attribute__((always_inline)) void
+tile(float *v, int64_t vs, int wide, int64_t far, const float *x, int H, int W,
+    int C, struct at t, const bool low, const bool narrow)
 {
 	bool inside = t.i > 0 && t.j > 0 && t.i + 5 <= H && t.j + 5 <= W;
 	const float *from = x + ((t.p * H + t.i - 1) * W + t.j - 1) * C;
-	int c, a, b, y, z;
-	v16 d[6][6], l[6];
+	int rows = low ? 4 : 6, columns = narrow ? 4 : 6, c, a, b, y, z;
+	v16 d[6][6], l[6], k[6];
 	float *to;
 
 	for (c = 0; c < C; c += 16) {
 		to = v + c / wide * far + c % wide;
-		for (a = 0; a < 6; a++) {
+		for (a = 0; a < rows; a++) {
 			const float *f = from + (int64_t)a * W * C + c;
 
 			if (inside) {
-				for (b = 0; b < 6; b++)
+				for (b = 0; b < columns; b++)
 					l[b] = load(f + b * C);
 			} else {
 				y = t.i - 1 + a;
-				for (b = 0; b < 6; b++) {
+				for (b = 0; b < columns; b++) {
 					z = t.j - 1 + b;
 					l[b] = y < 0 || y >= H || z < 0 ||
 					    z >= W ? (v16){ 0 } :
 					    load(f + b * C);
 				}
 			}
-			input(d[a], l);
+			(narrow ? input_2 : input)(d[a], l);
 		}
 		for (b = 0; b < 6; b++) {
-			for (a = 0; a < 6; a++)
+			if (narrow && is_missing(b))
+				continue;
+			for (a = 0; a < rows; a++)
 				l[a] = d[a][b];
-			input(l, (v16 [6]){ l[0], l[1], l[2], l[3], l[4],
-			    l[5] });
+			(low ? input_2 : input)(k, l);
 			for (a = 0; a < 6; a++)
-				store(to + (6 * a + b) * vs, l[a]);
+				if (!low || !is_missing(a))
+					store(to + (6 * a + b) * vs, k[a]);
 		}
 	}
 }
 
+void
+winograd_tile(float *v, int64_t vs, int wide, int64_t far, const float *x,
+    int H, int W, int C, struct at t)
+{
+	if (t.low || t.narrow)
+		tile(v, vs, wide, far, x, H, W, C, t, t.low, t.narrow);
+	else
+		tile(v, vs, wide, far, x, H, W, C, t, false, false);
+}
+
 /* Columns [n0, n1) of the 36 products of a tile, to y. */
-static void
-tile_out(const struct way *w, const struct conv_args *g, const float *m,
-    int64_t ms, struct at t, int n0, int n1)
+static inline __attribute__((always_inline)) void
+out(const struct way *w, const struct conv_args *g, const float *m,
+    int64_t ms, struct at t, int n0, int n1, const bool low, const bool narrow)
 {
 	int rows = w->OH - t.i < 4 ? w->OH - t.i : 4;
 	int columns = w->OW - t.j < 4 ? w->OW - t.j : 4, c, a, b;
@@ -116,14 +129,18 @@ tile_out(const struct way *w, const struct conv_args *g, const float *m,
 
 	for (c = n0; c < n1; c += 16) {
 		for (a = 0; a < 6; a++) {
+			if (low && is_missing(a))
+				continue;
 			for (b = 0; b < 6; b++)
-				l[b] = load(m + (6 * a + b) * ms + c);
-			output(d[a], l);
+				if (!narrow || !is_missing(b))
+					l[b] = load(m + (6 * a + b) * ms + c);
+			(narrow ? output_2 : output)(d[a], l);
 		}
 		for (b = 0; b < columns; b++) {
 			for (a = 0; a < 6; a++)
-				l[a] = d[a][b];
-			output(y, l);
+				if (!low || !is_missing(a))
+					l[a] = d[a][b];
+			(low ? output_2 : output)(y, l);
 			for (a = 0; a < rows; a++) {
 				i = first + ((int64_t)a * w->OW + b) * w->O + c;
 				z = y[a];
@@ -137,6 +154,16 @@ tile_out(const struct way *w, const struct conv_args *g, const float *m,
 			}
 		}
 	}
+}
+
+static void
+tile_out(const struct way *w, const struct conv_args *g, const float *m,
+    int64_t ms, struct at t, int n0, int n1)
+{
+	if (t.low || t.narrow)
+		out(w, g, m, ms, t, n0, n1, t.low, t.narrow);
+	else
+		out(w, g, m, ms, t, n0, n1, false, false);
 }
 
 /* ---- y from x, dx from dy */
@@ -184,23 +211,23 @@ run_task(void *arg, int task, int thread)
 {
 	const struct job *j = arg;
 	const struct way *w = &j->w;
-	int run = task / j->splits, s = task % j->splits, i;
+	int run = task / j->splits, s = task % j->splits, i, first;
 	int64_t lo = part(j->t.n, j->runs, run), ldv = w->C + APART, r;
 	int64_t ldm = w->O + APART, vs = j->most * ldv, ms = j->most * ldm;
 	int n = (int)(part(j->t.n, j->runs, run + 1) - lo);
 	int p0 = (int)part(panels(w->O), j->splits, s);
 	int p1 = (int)part(panels(w->O), j->splits, s + 1);
 	float *v = j->u->own[thread], *m = v + POINTS * vs;
-	struct gemm g = { .lda = ldv, .ldy = ldm, .T = n, .K = w->C,
-	    .N = w->O };
+	struct gemm g = { .lda = ldv, .ldy = ldm, .K = w->C, .N = w->O };
 
 	for (r = 0; r < n; r++)
 		winograd_tile(v + r * ldv, vs, w->C, 0, j->a->x, w->H, w->W, w->C,
 		    at(&j->t, lo + r));
 	for (i = 0; i < POINTS; i++) {
-		g.a = v + i * vs;
+		g.T = tiles_in(&j->t, i, lo, n, &first);
+		g.a = v + i * vs + first * ldv;
 		g.b = j->shared + (int64_t)i * w->C * w->O;
-		g.y = m + i * ms;
+		g.y = m + i * ms + first * ldm;
 		gemm_rows(&g, p0, p1);
 	}
 	for (r = 0; r < n; r++)
@@ -261,19 +288,21 @@ panel_task(void *arg, int p, int thread)
 	const int64_t us = SLICE * PANEL + APART, vs = tiles_apart(j);
 	const int64_t ms = (int64_t)j->n * PANEL + APART;
 	float *d = j->u->own[thread], *m = d + POINTS * us;
-	struct gemm g = { .lda = SLICE, .ldy = PANEL, .T = j->n, .N = PANEL };
-	int s, i, r;
+	struct gemm g = { .lda = SLICE, .ldy = PANEL, .N = PANEL };
+	int s, i, r, first;
 
 	for (s = 0; s < slices(w); s++) {
 		g.K = in_slice(w, s);
 		g.add = s > 0;
 		weights(d, us, j->c, w->back, s * SLICE, g.K, p * PANEL);
 		for (i = 0; i < POINTS; i++) {
+			g.T = tiles_in(&j->t, i, j->lo, j->n, &first);
 			g.a = j->shared + (s * POINTS + i) * vs;
 			g.ahead = g.a + vs;
 			g.ahead_end = g.ahead + vs;
+			g.a += first * SLICE;
 			g.b = d + i * us;
-			g.y = m + i * ms;
+			g.y = m + i * ms + first * PANEL;
 			gemm_rows(&g, 0, 1);
 		}
 	}
