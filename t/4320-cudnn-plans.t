@@ -11,7 +11,7 @@ for t in bf16 f16 f32; do
 	cudnn-plans -t $t >plans 2>err
 	is $? 0 "$t: all planned" || head -n 5 err | diag
 	is "$(cut -f1,6 plans | sort | uniq -c | tr -s ' \t' ' ' | tr '\n' ';')" \
-	    ' 52 A100 fused; 52 H100 fused;' '... on both, and fused'
+	    ' 66 A100 fused; 66 H100 fused;' '... on both, and fused'
 	most=$([ $t = f32 ] && echo 256 || echo 64)
 	is "$(awk -F'\t' -v most=$most '$8 > most' plans | wc -l)" 0 \
 	    "... in $most MiB at most"

@@ -123,8 +123,12 @@ cnn_macs(bool train)
 
 	for (i = 0; i < n->nblocks; i++) {
 		const struct bottleneck *b = &n->blocks[i];
-		double in = conv_macs(&b->conv1) + conv_macs(&b->shortcut);
-		double on = conv_macs(&b->conv2) + conv_macs(&b->conv3);
+		/* the plain model makes the pixels that nobody reads, too */
+		double unread = (double)b->H * b->W / b->OH / b->OW;
+		double in = conv_macs(&b->conv1) + conv_macs(&b->shortcut) *
+		    unread;
+		double on = (conv_macs(&b->conv2) + conv_macs(&b->conv3)) *
+		    unread;
 
 		all += !train || i < n->frozen ? in + on :
 		    3 * on + (i == n->frozen ? 2 : 3) * in;

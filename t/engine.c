@@ -853,6 +853,8 @@ static const struct {
 	    6, 0, 1, 1, 1 }),
 	CASE(conv, struct conv_case, {{ 9, 7, 32, 48, 1, 2, 0, 0 },
 	    31, 1, 1, 1, 0 }),
+	CASE(conv, struct conv_case, {{ 9, 8, 48, 32, 3, 2, 1, 0 },
+	    3, 1, 1, 1, 1 }),
 	CASE(conv, struct conv_case, {{ 3, 3, 1024, 32, 1, 1, 0, 0 },
 	    1, 0, 0, 0, 0 }),
 	CASE(conv, struct conv_case, {{ 10, 10, 64, 32, 1, 3, 0, 0 },

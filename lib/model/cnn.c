@@ -6,6 +6,10 @@
  *	res2-5	bottlenecks: 1x1 - 3x3 - 1x1 + shortcut
  *	grid	3x3 - max pool 2x2 - ReLU
  *
+ * Of a stage the next one reads but every second pixel of every second row, so
+ * its last block makes no others: the stride is in its 3x3 and in its shortcut,
+ * which gives the same numbers.
+ *
  * What does not train keeps nothing: the pictures pass through the frozen part
  * (all of it, when scoring) a few at a time, and only its end is stored.
  */
@@ -134,11 +138,12 @@ conv_backward(struct cb_model *m, struct conv *c, struct cb_elem *dx, bool add,
 
 /* ---- building ---------------------------------------------------------------- */
 
+/* last: of a stage that another follows. */
 static int
-block_build(struct cb_model *m, struct bottleneck *b, int stage, int i, int H,
-    int C, int mid, int O)
+block_build(struct cb_model *m, struct bottleneck *b, int stage, int i,
+    bool last, int H, int C, int mid, int O)
 {
-	int stride = i == 0 && stage > 2 ? 2 : 1;
+	int stride = last ? 2 : 1;
 	char name[128], part[160];
 
 	snprintf(name, sizeof(name), "cnn.feature.backbone.res%d.%d.", stage,
@@ -152,16 +157,25 @@ block_build(struct cb_model *m, struct bottleneck *b, int stage, int i, int H,
 		snprintf(part, sizeof(part), "%sshortcut", name);
 		if (conv_build(m, &b->shortcut, part, H, O, C, 1, stride) < 0)
 			return -1;
+	} else if (last) {
+		b->thin = (struct cb_pool2d){ H, H, C, 1, stride, 0, false };
 	}
 	snprintf(part, sizeof(part), "%sconv1", name);
-	if (conv_build(m, &b->conv1, part, H, mid, C, 1, stride) < 0)
+	if (conv_build(m, &b->conv1, part, H, mid, C, 1, 1) < 0)
 		return -1;
 	snprintf(part, sizeof(part), "%sconv2", name);
-	if (conv_build(m, &b->conv2, part, b->OH, mid, mid, 3, 1) < 0)
+	if (conv_build(m, &b->conv2, part, H, mid, mid, 3, stride) < 0)
 		return -1;
 	snprintf(part, sizeof(part), "%sconv3", name);
 	b->trainable = b->conv1.trainable;
 	return conv_build(m, &b->conv3, part, b->OH, O, mid, 1, 1);
+}
+
+/* Is what reaches a block what its result is added to? */
+static bool
+is_identity(const struct bottleneck *b)
+{
+	return b->shortcut.w < 0 && b->thin.k == 0;
 }
 
 int
@@ -170,6 +184,7 @@ cnn_build(struct cb_model *m)
 	const struct cb_model_config *c = &m->c;
 	struct cnn *n = &m->cnn;
 	int H = (c->image - 1) / 2 + 1, C = c->stem, stage, i, all = 0;
+	bool last;
 
 	for (i = 0; i < CB_STAGES; i++)
 		all += c->blocks[i];
@@ -185,7 +200,9 @@ cnn_build(struct cb_model *m)
 		for (i = 0; i < c->blocks[stage - 2]; i++) {
 			struct bottleneck *b = &n->blocks[n->nblocks++];
 
-			if (block_build(m, b, stage, i, H, C,
+			last = i + 1 == c->blocks[stage - 2] &&
+			    stage + 1 < 2 + CB_STAGES;
+			if (block_build(m, b, stage, i, last, H, C,
 			    c->width << (stage - 2),
 			    c->res2 << (stage - 2)) < 0)
 				return -1;
@@ -257,11 +274,13 @@ block_forward(struct cb_model *m, struct bottleneck *b, struct cb_elem *y,
 	temp = arena_mark(&m->arena);
 	conv_forward(m, &b->conv1, a, x, NULL, true, P);
 	conv_forward(m, &b->conv2, c, a, NULL, true, P);
-	if (b->shortcut.w >= 0) {
+	if (!is_identity(b))
 		r = m->e->on_host ? y : spare != NULL ? spare :
 		    take(m, P * block_out(b));
+	if (b->shortcut.w >= 0)
 		conv_forward(m, &b->shortcut, r, x, NULL, false, P);
-	}
+	else if (r != x)
+		m->e->pool_fwd(m->e, r, x, &b->thin, P);
 	conv_forward(m, &b->conv3, y, c, r, true, P);
 	arena_release(&m->arena, keep ? temp : mark);
 	b->x = x;
@@ -293,19 +312,6 @@ tap_stage(struct cb_model *m, int i, const struct cb_elem *y, int P)
 		tap(m, y, 4, dim, "res%d", stage + 1);
 }
 
-/* The largest output of the stem and of blocks [0, n). */
-static int64_t
-widest(const struct cnn *n, int blocks)
-{
-	int64_t most = conv_out(&n->stem);
-	int i;
-
-	for (i = 0; i < blocks; i++)
-		if (block_out(&n->blocks[i]) > most)
-			most = block_out(&n->blocks[i]);
-	return most;
-}
-
 /* What reaches block i: [H,W,C] of one picture. */
 static int64_t
 block_in(const struct cnn *n, int i)
@@ -314,6 +320,18 @@ block_in(const struct cnn *n, int i)
 
 	return i < n->nblocks ? (int64_t)b->H * b->W * b->C :
 	    block_out(&n->blocks[n->nblocks - 1]);
+}
+
+/* The largest of what reaches and leaves blocks [i, end). */
+static int64_t
+widest(const struct cnn *n, int i, int end)
+{
+	int64_t most = block_in(n, i);
+
+	for (; i < end; i++)
+		if (block_in(n, i + 1) > most)
+			most = block_in(n, i + 1);
+	return most;
 }
 
 /* Blocks [i, end) with nothing kept, between two buffers; the last one gives
@@ -327,7 +345,7 @@ pass(struct cb_model *m, struct cb_elem *out, struct cb_elem *x,
 	bool here;
 
 	for (; i < end; i++, x = y) {
-		here = m->e->on_host && m->cnn.blocks[i].shortcut.w < 0;
+		here = m->e->on_host && is_identity(&m->cnn.blocks[i]);
 		y = i + 1 == end ? out : here ? x :
 		    x == two[0] ? two[1] : two[0];
 		spare = x == two[0] || x == two[1] ? NULL :
@@ -372,27 +390,29 @@ forward_through(struct cb_model *m, struct cb_elem *out,
 	/* statistics want all pictures, and taps whole layers */
 	bool whole = m->calibrating || m->tap != NULL;
 	int chunk = whole || P < CHUNK ? P : CHUNK, few;
+	int64_t most = conv_out(&n->stem), later;
 	struct mark mark = arena_mark(&m->arena), near;
 	struct cb_elem *two[2], *far[2], *x;
 
 	wide = wide < upto ? wide : upto;
 	few = whole || !m->e->on_host || chunk < NEAR ? chunk : NEAR;
-	far[0] = wide < upto ? take(m, chunk * block_in(n, wide)) : NULL;
+	most = widest(n, 0, wide) > most ? widest(n, 0, wide) : most;
+	later = widest(n, wide, upto);
+	far[0] = wide < upto ? take(m, chunk * later) : NULL;
 	near = arena_mark(&m->arena);
 	for (at = 0; at < P; at += chunk) {
 		chunk = P - at < chunk ? P - at : chunk;
 		x = wide == upto ? elem_at(m, out, at * block_in(n, upto)) :
 		    far[0];
-		two[0] = wide > 0 ? take(m, few * widest(n, wide)) : NULL;
-		two[1] = take(m, few * widest(n, wide));
+		two[0] = wide > 0 ? take(m, few * most) : NULL;
+		two[1] = take(m, few * most);
 		for (i = 0; i < chunk; i += p) {
 			p = chunk - i < few ? chunk - i : few;
 			begin(m, elem_at(m, x, i * block_in(n, wide)), two,
 			    pictures + at + i, p, wide);
 		}
 		arena_release(&m->arena, near);
-		far[1] = wide < upto ? take(m, chunk * block_in(n, wide)) :
-		    NULL;
+		far[1] = wide < upto ? take(m, chunk * later) : NULL;
 		pass(m, elem_at(m, out, at * block_in(n, upto)), x, far, wide,
 		    upto, chunk);
 		arena_release(&m->arena, near);
@@ -454,6 +474,19 @@ cnn_forward(struct cb_model *m, const struct cb_array *pictures, int P)
 
 /* ---- backward ------------------------------------------------------------------ */
 
+/* dx = d where the shortcut read x, 0 elsewhere. */
+static void
+thin_backward(struct cb_model *m, struct bottleneck *b, struct cb_elem *dx,
+    const struct cb_elem *d, int P)
+{
+	struct mark mark = arena_mark(&m->arena);
+	struct cb_elem *r = take(m, P * block_out(b));
+
+	m->e->pool_fwd(m->e, r, b->x, &b->thin, P);
+	m->e->pool_bwd(m->e, dx, d, b->x, r, &b->thin, P);
+	arena_release(&m->arena, mark);
+}
+
 /*
  * d [P, out] is the gradient of y, changed in place; dx NULL: not wanted.  Where
  * the shortcut is the identity, d becomes the gradient of x.
@@ -475,6 +508,10 @@ block_backward(struct cb_model *m, struct bottleneck *b, struct cb_elem *dx,
 	if (b->shortcut.w >= 0) {
 		conv_backward(m, &b->conv1, dx, false, da, b->x, P);
 		conv_backward(m, &b->shortcut, dx, true, d, b->x, P);
+	} else if (!is_identity(b)) {
+		if (dx != NULL)
+			thin_backward(m, b, dx, d, P);
+		conv_backward(m, &b->conv1, dx, true, da, b->x, P);
 	} else {
 		conv_backward(m, &b->conv1, dx != NULL ? d : NULL, true, da,
 		    b->x, P);
@@ -503,7 +540,7 @@ flight(const struct cnn *n, int64_t most[2])
 	most[0] = block_in(n, n->nblocks);
 	most[1] = 0;
 	for (i = n->nblocks - 1; i >= 0 && passes(n, i); i--) {
-		if (n->blocks[i].shortcut.w < 0)
+		if (is_identity(&n->blocks[i]))
 			continue;
 		k = 1 - k;
 		if (block_in(n, i) > most[k])

@@ -68,6 +68,7 @@ struct conv {
 /* x - conv1 - conv2 - conv3 + (shortcut or x).  What a forward keeps. */
 struct bottleneck {
 	struct conv conv1, conv2, conv3, shortcut;	/* shortcut.w may be -1 */
+	struct cb_pool2d thin;		/* of an identity shortcut; k 0: none */
 	int	 H, W, C, OH, OW, O;
 	bool	 trainable;
 	struct cb_elem *x, *a, *b, *y;

@@ -111,6 +111,40 @@ judge_words(struct verdict *v, const struct ref_case *r, const float *x,
 	free(got);
 }
 
+/*
+ * A stage that another follows: the model makes the pixels that are read there,
+ * every second one of every second row of [B*F,C,H,H].  want NULL: none.
+ */
+static void
+judge_stage(struct taps *t, const char *name, const float *x,
+    const int64_t *dim, const struct cb_array *want, bool whole)
+{
+	const struct ref_case *r = t->r;
+	int64_t n, step, H = r->c.image, at, row, column, i;
+	float *got, *picked;
+
+	if (want == NULL)
+		return;
+	for (i = 0; i < name[3] - '0'; i++)
+		H = (H - 1) / 2 + 1;
+	n = (int64_t)r->B * r->F * dim[3] * H * H;
+	step = whole ? 1 : (n + 4095) / 4096;
+	got = planar(r, x, dim);
+	picked = need(malloc(sizeof(*picked) * cb_array_count(want)));
+	for (i = 0; i < cb_array_count(want); i++) {
+		at = i * step;
+		row = at / H % H;
+		column = at % H;
+		picked[i] = row % 2 + column % 2 > 0 ? ((float *)want->data)[i] :
+		    got[(at / (H * H) * dim[1] + row / 2) * dim[2] +
+		    column / 2];
+	}
+	judge(t->v, max_error(picked, want->data, cb_array_count(want)),
+	    TOL_TAP, "tap/%s", name);
+	free(picked);
+	free(got);
+}
+
 void
 on_tap(void *arg, const char *name, const float *x, int rank,
     const int64_t *dim)
@@ -127,6 +161,10 @@ on_tap(void *arg, const char *name, const float *x, int rank,
 
 	if (strcmp(name, "mlm_scores") == 0) {
 		judge_words(t->v, r, x, dim[1]);
+		return;
+	}
+	if (strncmp(name, "res", 3) == 0 && name[3] - '0' < 1 + CB_STAGES) {
+		judge_stage(t, name, x, dim, want, whole != NULL);
 		return;
 	}
 	if (tokens && whole == NULL)

@@ -104,12 +104,12 @@ by_winograd(const struct cb_conv_plan *c, int P)
 }
 
 static enum how
-how(const struct cb_conv_plan *c, int P)
+how(const struct cb_conv_plan *c, bool back, int P)
 {
 	if (by_winograd(c, P))
 		return BY_WINOGRAD;
-	return whole(c) && (c->g.k == 1 || c->g.stride == 1) ? BY_TAPS :
-	    BY_DIRECT;
+	return whole(c) && (!back || c->g.k == 1 || c->g.stride == 1) ?
+	    BY_TAPS : BY_DIRECT;
 }
 
 void
@@ -119,7 +119,7 @@ cpu_conv_fwd(struct cb_engine *e, struct cb_conv_plan *c, struct cb_elem *y,
 	bool add = res == y;
 	struct conv_args a = { .x = cf32(x), .res = add ? NULL : cf32(res),
 	    .y = f32(y), .bias = c->shift, .add = add, .relu = relu, .P = P };
-	enum how h = how(c, P);
+	enum how h = how(c, false, P);
 
 	if (P == 0)
 		return;
@@ -138,7 +138,7 @@ cpu_conv_bwd(struct cb_engine *e, struct cb_conv_plan *c, struct cb_elem *dx,
 	struct conv_args a = { .x = cf32(dy), .y = f32(dx), .add = add,
 	    .P = P };
 	struct cpu *u = cpu_of(e);
-	enum how h = how(c, P);
+	enum how h = how(c, true, P);
 
 	if (P == 0)
 		return;

@@ -2,7 +2,8 @@
  * A convolution as products of matrices, one for each tap, that is each of the
  * k x k weights of a kernel: rows are pixels of the result, the common
  * dimension channels.  1x1 kernels are one such product; 3x3 go this way where
- * too few pixels share the weights for Winograd to be worth it.
+ * they have a stride, or too few pixels share the weights for Winograd to be worth
+ * it.
  *
  * A task is a block of rows and a range of columns.  It gathers the rows that a
  * tap reads into memory of its own, unless they already lie side by side:
