@@ -134,7 +134,8 @@ struct cb_inputs {
 };
 
 /* Copies of intermediate results, for tests: called with host f32 values.
- * Sequences are packed: tokens [T,D] with offsets seq [S+1]; see bert.c. */
+ * Sequences are packed: tokens [T,D] with offsets seq [S+1]; see bert.c.  res2 to
+ * res4 are the pixels that the next stage reads; see cnn.c. */
 typedef void cb_tap_fn(void *arg, const char *name, const float *x, int rank,
     const int64_t *dim);
 void	cb_model_tap(struct cb_model *m, cb_tap_fn *fn, void *arg);
@@ -183,7 +184,8 @@ struct cb_tally cb_model_tally(const struct cb_model *m);
 void	cb_tally_add(struct cb_tally *to, struct cb_tally more);
 
 /* Sets the statistics of every norm of the CNN from these pictures, layer by
- * layer, so that training from scratch starts with unit variances.  Packs. */
+ * layer and of the pixels that are made, so that training from scratch starts with
+ * unit variances.  Packs. */
 int	cb_model_calibrate(struct cb_model *m, const struct cb_array *pictures,
 	    int P);
 
