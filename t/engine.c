@@ -884,6 +884,7 @@ static const struct {
 	/* H W C k stride pad relu, P */
 	CASE(pool, struct pool_case, {{ 7, 6, 3, 3, 2, 1, false }, 2 }),
 	CASE(pool, struct pool_case, {{ 5, 7, 17, 2, 2, 0, true }, 3 }),
+	CASE(pool, struct pool_case, {{ 7, 6, 24, 1, 2, 0, false }, 2 }),
 	CASE(pool, struct pool_case, {{ 4, 4, 300, 2, 2, 0, true }, 1 }),
 	CASE(moments, int[], { 1, 3 }),
 	CASE(moments, int[], { 4099, 17 }),

@@ -150,7 +150,7 @@ dot(const float *x, const float *y, int n)
  * exp, relative error about 1e-7: x = n ln 2 + r, Taylor in |r| < ln 2 / 2,
  * without branches so that loops over it become vectors.  Below -80 it gives
  * about 2e-35, which vanishes beside 1, but is no denormal, nor are its products
- * with what is not much smaller than 1: those take a hundred times as long.
+ * with what is not much smaller than 1: those are slow.
  */
 static inline float
 exp_(float x)

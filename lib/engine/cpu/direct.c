@@ -498,12 +498,12 @@ direct_fwd(struct cpu *u, struct cb_conv_plan *c, const struct conv_args *r)
 {
 	struct bands a = { .j = { .x = r->x, .res = r->res, .y = r->y, .u = u,
 	    .c = c } };
-	int64_t bytes = (int64_t)r->P * c->OH * c->OW * c->g.O *
-	    (int64_t)sizeof(float);
 	enum kind kind = (r->res != NULL || r->add ? FWD_RES : FWD) + r->relu;
 	int P = r->P;
 
 	if (r->add) {		/* oneDNN may write y before it reads res */
+		int64_t bytes = (int64_t)P * c->OH * c->OW * c->g.O *
+		    (int64_t)sizeof(float);
 		float *res = cpu_shared(u, bytes);
 
 		if (res == NULL)
