@@ -5,6 +5,9 @@
  * the clip.  Sequences are laid out clip-major, s = k * N + n, and packed, so
  * padding costs nothing.  Embeddings are computed once a text and once a clip;
  * the rows operation copies them to where they are read, with dropout.
+ *
+ * Of the last layer few tokens are read: [CLS], and masked words.  Behind its
+ * attention it works on these R rows only.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -26,18 +29,24 @@ struct drops {
 	struct cb_drop probability, attention, output;
 };
 
+/* Tokens that layer i works on behind its attention. */
+static int
+rows_of(const struct cb_model *m, int i)
+{
+	return i == m->c.layers - 1 ? m->bert.R : m->bert.T;
+}
+
 static struct drops
 layer_drops(const struct cb_model *m, int i)
 {
 	const struct bert *b = &m->bert;
-	int64_t T = b->T / b->K, D = m->c.hidden;
+	int64_t T = b->T / b->K, n = rows_of(m, i) / b->K * m->c.hidden;
 	struct drops d = {
 		.probability = drop(m, m->c.attention_dropout,
 		    drop_op(i, DROP_PROBABILITY), T * m->c.heads * b->longest),
 		.attention = drop(m, m->c.dropout,
-		    drop_op(i, DROP_ATTENTION), T * D),
-		.output = drop(m, m->c.dropout, drop_op(i, DROP_OUTPUT),
-		    T * D),
+		    drop_op(i, DROP_ATTENTION), n),
+		.output = drop(m, m->c.dropout, drop_op(i, DROP_OUTPUT), n),
 	};
 
 	return d;
@@ -183,10 +192,19 @@ bert_check(const struct cb_model *m, const struct cb_inputs *in)
 	return 0;
 }
 
+bool
+bert_reads(const struct cb_model *m, const struct cb_inputs *in, int n, int l)
+{
+	return l == 0 || m->tap != NULL || (m->head.kind->tokens != NULL &&
+	    in->mlm_labels != NULL && in->mlm_labels[n * in->L + l] >= 0);
+}
+
 /* Host copies of the layout, built in one allocation. */
 struct layout {
-	int32_t *ids, *pos, *start, *src, *seq;	/* [Tt] [Tt] [N+1] [T] [S+1] */
-	int	 Tt, T;
+	int32_t *ids, *pos, *start;	/* [Tt] [Tt] [N+1] */
+	int32_t *src, *seq;		/* [T] [S+1] */
+	int32_t *read, *first;		/* [R] [S] */
+	int	 Tt, T, R;
 };
 
 static void
@@ -206,20 +224,37 @@ lay_texts(struct layout *y, const struct cb_inputs *in)
 	y->start[in->N] = y->Tt;
 }
 
+/* One sequence: text n, then the V cells of clip c. */
 static void
-lay_sequences(struct layout *y, const struct cb_inputs *in, int V)
+lay_sequence(struct layout *y, const struct cb_model *m,
+    const struct cb_inputs *in, int n, int c)
 {
-	int k, b, n, r, i, s = 0;
+	int i, V = m->bert.V;
+
+	for (i = y->start[n]; i < y->start[n + 1]; i++) {
+		if (bert_reads(m, in, n, y->pos[i]))
+			y->read[y->R++] = y->T;
+		y->src[y->T++] = i;
+	}
+	for (i = 0; i < V; i++) {
+		if (m->tap != NULL)
+			y->read[y->R++] = y->T;
+		y->src[y->T++] = -1 - (c * V + i);
+	}
+}
+
+static void
+lay_sequences(struct layout *y, const struct cb_model *m,
+    const struct cb_inputs *in)
+{
+	int k, b, n, r, s = 0;
 
 	for (k = 0; k < in->K; k++) {
 		for (b = 0, n = 0; b < in->B; b++) {
-			for (r = 0; r < in->counts[b]; r++, n++) {
-				y->seq[s++] = y->T;
-				for (i = y->start[n]; i < y->start[n + 1]; i++)
-					y->src[y->T++] = i;
-				for (i = 0; i < V; i++)
-					y->src[y->T++] = -1 -
-					    ((b * in->K + k) * V + i);
+			for (r = 0; r < in->counts[b]; r++, n++, s++) {
+				y->seq[s] = y->T;
+				y->first[s] = y->R;
+				lay_sequence(y, m, in, n, b * in->K + k);
 			}
 		}
 	}
@@ -246,27 +281,32 @@ bert_batch(struct cb_model *m, const struct cb_inputs *in)
 	if (most > INT32_MAX)
 		return cb_fail(CB_ELIMIT, "batch: %lld tokens",
 		    (long long)most);
-	memory = malloc((2 * NL + in->N + 1 + most + S + 1) * sizeof(*memory));
+	memory = malloc((2 * NL + in->N + 1 + 2 * most + 2 * S + 1) *
+	    sizeof(*memory));
 	if (memory == NULL)
 		return cb_fail(CB_ENOMEM, "batch");
 	y.ids = memory;
 	y.pos = y.ids + NL;
 	y.start = y.pos + NL;
 	y.src = y.start + in->N + 1;
-	y.seq = y.src + most;
+	y.read = y.src + most;
+	y.first = y.read + most;
+	y.seq = y.first + S;
 	lay_texts(&y, in);
-	lay_sequences(&y, in, b->V);
+	lay_sequences(&y, m, in);
 	b->longest = 0;
 	for (s = 0; s < S; s++)
 		if (y.seq[s + 1] - y.seq[s] > b->longest)
 			b->longest = y.seq[s + 1] - y.seq[s];
 	b->Tt = y.Tt;
 	b->T = y.T;
+	b->R = y.R;
 	b->ids = put_i32(m, y.ids, y.Tt);
 	b->pos = put_i32(m, y.pos, y.Tt);
 	b->src = put_i32(m, y.src, y.T);
 	b->seq = put_i32(m, y.seq, S + 1);
-	b->first = b->seq;	/* a sequence begins with its [CLS] */
+	b->read = put_i32(m, y.read, y.R);
+	b->first = put_i32(m, y.first, S);
 	b->cells = in->cells != NULL ? put_i32(m, in->cells, b->V) : NULL;
 	free(memory);
 	return 0;
@@ -309,44 +349,78 @@ embed_forward(struct cb_model *m, const struct cb_elem *grid, int F)
 	tap(m, b->x0, 2, dim, "embedding");
 }
 
+/* x [T,D], and of the last layer the rows that are read, [R,D]. */
+static struct cb_elem *
+read_rows(struct cb_model *m, int i, struct cb_elem *x)
+{
+	int R = rows_of(m, i), D = m->c.hidden;
+	struct cb_drop none = { 0 };
+	struct cb_elem *y;
+
+	if (i < m->c.layers - 1)
+		return x;
+	y = take(m, (int64_t)R * D);
+	m->e->rows_fwd(m->e, y, x, NULL, m->bert.read, R, D, &none);
+	return y;
+}
+
+/* dx [T,D] from the gradient of what read_rows() returned, which is dx itself
+ * but in the last layer. */
+static void
+read_rows_back(struct cb_model *m, struct cb_elem *dx,
+    const struct cb_elem *dy)
+{
+	struct bert *b = &m->bert;
+	struct cb_drop none = { 0 };
+
+	if (dx != dy)
+		m->e->rows_bwd(m->e, dx, b->T, NULL, 0, dy, b->read, b->R,
+		    m->c.hidden, &none);
+}
+
+/* x [T,D] -> [R,D] */
 static struct cb_elem *
 layer_forward(struct cb_model *m, int i, struct cb_elem *x)
 {
 	struct cb_engine *e = m->e;
 	struct bert *b = &m->bert;
 	struct layer *l = &b->layers[i];
-	int T = b->T, D = m->c.hidden, inter = m->c.inter, A = m->c.heads;
-	int64_t n = (int64_t)T * D, dim[] = { T, D };
+	int T = b->T, R = rows_of(m, i), A = m->c.heads;
+	int D = m->c.hidden, inter = m->c.inter;
+	int64_t n = (int64_t)R * D, dim[] = { R, D };
 	struct drops p = layer_drops(m, i);
+	struct cb_elem *res;
 	struct mark mark;
 
 	/* where nothing is kept, x has done its work before y2 is made */
 	l->y2 = m->training ? take(m, n) : x;
 	mark = arena_mark(&m->arena);
 	l->x = x;
-	l->qkv_y = take(m, 3 * n);
-	l->o = take(m, n);
-	l->s1 = take(m, n);
-	l->y1 = take(m, n);
-	l->z = m->training ? take(m, (int64_t)T * inter) : NULL;
-	l->f = take(m, (int64_t)T * inter);
-	l->s2 = take(m, n);
+	l->qkv_y = take(m, 3 * (int64_t)T * D);
+	l->o = take(m, (int64_t)T * D);
 	l->lse = take_f32(m, (int64_t)T * A);
-	l->mean1 = take_f32(m, T);
-	l->rstd1 = take_f32(m, T);
-	l->mean2 = take_f32(m, T);
-	l->rstd2 = take_f32(m, T);
-
 	e->linear_fwd(e, l->qkv, l->qkv_y, NULL, x, CB_ACT_NONE, T);
 	e->attention_fwd(e, l->o, l->lse, l->qkv_y, b->seq, b->S, b->longest,
 	    T, D, A, &p.probability);
-	e->linear_fwd(e, l->attn, l->s1, NULL, l->o, CB_ACT_NONE, T);
-	e->norm_fwd(e, l->y1, l->s1, l->mean1, l->rstd1, l->s1, x,
-	    param(m, l->norm1.w), param(m, l->norm1.w + 1), T, D, &p.attention);
-	e->linear_fwd(e, l->inter, l->f, l->z, l->y1, CB_ACT_GELU, T);
-	e->linear_fwd(e, l->out, l->s2, NULL, l->f, CB_ACT_NONE, T);
+	l->r = read_rows(m, i, l->o);
+	res = read_rows(m, i, x);
+
+	l->s1 = take(m, n);
+	l->y1 = take(m, n);
+	l->z = m->training ? take(m, (int64_t)R * inter) : NULL;
+	l->f = take(m, (int64_t)R * inter);
+	l->s2 = take(m, n);
+	l->mean1 = take_f32(m, R);
+	l->rstd1 = take_f32(m, R);
+	l->mean2 = take_f32(m, R);
+	l->rstd2 = take_f32(m, R);
+	e->linear_fwd(e, l->attn, l->s1, NULL, l->r, CB_ACT_NONE, R);
+	e->norm_fwd(e, l->y1, l->s1, l->mean1, l->rstd1, l->s1, res,
+	    param(m, l->norm1.w), param(m, l->norm1.w + 1), R, D, &p.attention);
+	e->linear_fwd(e, l->inter, l->f, l->z, l->y1, CB_ACT_GELU, R);
+	e->linear_fwd(e, l->out, l->s2, NULL, l->f, CB_ACT_NONE, R);
 	e->norm_fwd(e, l->y2, l->s2, l->mean2, l->rstd2, l->s2, l->y1,
-	    param(m, l->norm2.w), param(m, l->norm2.w + 1), T, D, &p.output);
+	    param(m, l->norm2.w), param(m, l->norm2.w + 1), R, D, &p.output);
 	tap(m, l->y2, 2, dim, "layer.%d", i);
 	if (!m->training)
 		arena_release(&m->arena, mark);
@@ -391,36 +465,40 @@ norm_backward(struct cb_model *m, struct cb_elem *d, struct cb_elem *temp,
 	return p->p > 0 ? temp : d;
 }
 
-/* d: gradient of y2 on entry, of x on return. */
+/* Gradient of y2 [R,D], which is overwritten, to that of x [T,D]; both are one
+ * but in the last layer. */
 static void
-layer_backward(struct cb_model *m, int i, struct cb_elem *d)
+layer_backward(struct cb_model *m, int i, struct cb_elem *dy,
+    struct cb_elem *dx)
 {
 	struct cb_engine *e = m->e;
 	struct bert *b = &m->bert;
 	struct layer *l = &b->layers[i];
-	int T = b->T, D = m->c.hidden, A = m->c.heads;
-	int64_t n = (int64_t)T * D, nf = (int64_t)T * m->c.inter;
+	int T = b->T, R = rows_of(m, i), D = m->c.hidden, A = m->c.heads;
+	int64_t n = (int64_t)T * D, nf = (int64_t)R * m->c.inter;
 	struct drops p = layer_drops(m, i);
 	struct mark mark = arena_mark(&m->arena);
-	struct cb_elem *temp = take(m, n), *df = take(m, nf);
+	struct cb_elem *temp = take(m, (int64_t)R * D), *df = take(m, nf);
 	struct cb_elem *d_o = take(m, n), *dqkv = take(m, 3 * n), *dh;
+	struct cb_elem *dr = dx == dy ? d_o : take(m, (int64_t)R * D);
 
-	dh = norm_backward(m, d, temp, &l->norm2, l->s2, l->mean2, l->rstd2,
-	    T, &p.output);
+	dh = norm_backward(m, dy, temp, &l->norm2, l->s2, l->mean2, l->rstd2,
+	    R, &p.output);
 	e->linear_bwd(e, l->out, df, false, grad(m, l->p_out),
-	    grad(m, l->p_out + 1), dh, l->f, T);
+	    grad(m, l->p_out + 1), dh, l->f, R);
 	e->act_bwd(e, df, df, l->z, CB_ACT_GELU, nf);
-	e->linear_bwd(e, l->inter, d, true, grad(m, l->p_inter),
-	    grad(m, l->p_inter + 1), df, l->y1, T);
+	e->linear_bwd(e, l->inter, dy, true, grad(m, l->p_inter),
+	    grad(m, l->p_inter + 1), df, l->y1, R);
 
-	dh = norm_backward(m, d, temp, &l->norm1, l->s1, l->mean1, l->rstd1,
-	    T, &p.attention);
-	e->linear_bwd(e, l->attn, d_o, false, grad(m, l->p_attn),
-	    grad(m, l->p_attn + 1), dh, l->o, T);
+	dh = norm_backward(m, dy, temp, &l->norm1, l->s1, l->mean1, l->rstd1,
+	    R, &p.attention);
+	e->linear_bwd(e, l->attn, dr, false, grad(m, l->p_attn),
+	    grad(m, l->p_attn + 1), dh, l->r, R);
+	read_rows_back(m, d_o, dr);
+	read_rows_back(m, dx, dy);
 	e->attention_bwd(e, dqkv, d_o, l->o, l->lse, l->qkv_y, b->seq, b->S,
-	    b->longest, T, D, A,
-	    &p.probability);
-	e->linear_bwd(e, l->qkv, d, true, grad(m, l->p_qkv_w),
+	    b->longest, T, D, A, &p.probability);
+	e->linear_bwd(e, l->qkv, dx, true, grad(m, l->p_qkv_w),
 	    grad(m, l->p_qkv_b), dqkv, l->x, T);
 	arena_release(&m->arena, mark);
 }
@@ -456,6 +534,7 @@ bert_backward(struct cb_model *m, struct cb_elem *dpooled,
 	int D = m->c.hidden, i;
 	struct mark mark = arena_mark(&m->arena);
 	struct cb_elem *d = take(m, (int64_t)b->T * D);
+	struct cb_elem *dread = take(m, (int64_t)b->R * D);
 	struct cb_elem *dcls = take(m, (int64_t)b->S * D);
 	struct cb_drop none = { 0 };
 
@@ -463,11 +542,11 @@ bert_backward(struct cb_model *m, struct cb_elem *dpooled,
 	    (int64_t)b->S * D);
 	e->linear_bwd(e, b->pooler, dcls, false, grad(m, b->p_pooler),
 	    grad(m, b->p_pooler + 1), dpooled, b->cls, b->S);
-	e->rows_bwd(e, d, b->T, NULL, 0, dcls, b->first, b->S, D, &none);
+	e->rows_bwd(e, dread, b->R, NULL, 0, dcls, b->first, b->S, D, &none);
 	if (dlast != NULL)
-		e->add(e, d, dlast, (int64_t)b->T * D);
+		e->add(e, dread, dlast, (int64_t)b->R * D);
 	for (i = m->c.layers - 1; i >= 0; i--)
-		layer_backward(m, i, d);
+		layer_backward(m, i, i == m->c.layers - 1 ? dread : d, d);
 	embed_backward(m, dgrid, d, F);
 	arena_release(&m->arena, mark);
 }

@@ -97,7 +97,7 @@ struct layer {
 	int	 p_qkv_w, p_qkv_b, p_attn, p_inter, p_out;	/* weight; bias is + 1 but for qkv */
 	struct norm norm1, norm2;
 	/* kept */
-	struct cb_elem *x, *qkv_y, *o, *s1, *y1, *z, *f, *s2, *y2;
+	struct cb_elem *x, *qkv_y, *o, *r, *s1, *y1, *z, *f, *s2, *y2;
 	float	*lse, *mean1, *rstd1, *mean2, *rstd2;
 };
 
@@ -108,11 +108,13 @@ struct bert {
 	struct cb_linear_plan *pooler;
 	int	 p_pooler;
 	/* the batch, in engine memory */
-	int32_t	*ids, *pos, *src, *seq, *first, *cells;
-	int	 Tt, T, S, V, M, N, K, longest;
+	int32_t	*ids, *pos, *src, *seq, *cells;
+	int32_t	*read;			/* [R] tokens read of the last layer */
+	int32_t	*first;			/* [S] of these: the [CLS] */
+	int	 Tt, T, R, S, V, M, N, K, longest;
 	/* kept */
 	struct cb_elem *text_s, *text_y, *vis_s, *vis_y, *x0, *cls, *pooled;
-	struct cb_elem *last;		/* tokens [T,D] of the last layer */
+	struct cb_elem *last;		/* [R,D] of the last layer */
 	float	*tmean, *trstd, *vmean, *vrstd;
 };
 
@@ -250,6 +252,13 @@ void	bert_pack(struct cb_model *m);
 int	bert_check(const struct cb_model *m, const struct cb_inputs *in);
 /* Lays the texts of the batch out in packed sequences. */
 int	bert_batch(struct cb_model *m, const struct cb_inputs *in);
+/*
+ * Is token l of text n read of the last layer?  [CLS] is, by the pooler, and the
+ * masked words by the head of pretraining; where someone looks, all are, those
+ * of the grid as well.
+ */
+bool	bert_reads(const struct cb_model *m, const struct cb_inputs *in, int n,
+	    int l);
 /* grid -> pooled [K*N,D], clip-major, and b->last */
 struct cb_elem *bert_forward(struct cb_model *m, const struct cb_elem *grid,
 	    int F);

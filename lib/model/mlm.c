@@ -76,7 +76,8 @@ mlm_check(const struct cb_model *m, const struct cb_inputs *in)
 }
 
 /* Rows of bert.last and their labels: of labelled tokens, or of all of the
- * texts.  One clip, so sequence n is text n, then its V cells. */
+ * texts.  One clip, so sequence n is text n, then its V cells, of which one who
+ * looks sees the rows. */
 struct picks {
 	int32_t *row, *label;		/* engine */
 	int	 n;
@@ -99,8 +100,9 @@ pick(struct picks *p, struct cb_model *m, const struct cb_inputs *in, bool all)
 			row[p->n] = at;
 			label[p->n++] = in->mlm_labels[i];
 		}
-		at += in->mask[i] != 0;
-		if (i % in->L == in->L - 1)
+		at += in->mask[i] != 0 &&
+		    bert_reads(m, in, (int)(i / in->L), (int)(i % in->L));
+		if (m->tap != NULL && i % in->L == in->L - 1)
 			at += m->bert.V;
 	}
 	m->e->put(m->e, p->row, row, p->n * sizeof(*row));
@@ -137,7 +139,7 @@ score(struct pass *p, struct cb_model *m, const struct picks *on)
 	e->linear_fwd(e, h->decoder, p->scores, NULL, p->y, CB_ACT_NONE, n);
 }
 
-/* dscores -> gradient of the tokens, dlast [T,D] */
+/* dscores -> gradient of bert.last, dlast [R,D] */
 static void
 back(struct cb_model *m, const struct pass *p, const struct picks *on,
     const struct cb_elem *dscores, struct cb_elem *dlast)
@@ -155,7 +157,7 @@ back(struct cb_model *m, const struct pass *p, const struct picks *on,
 	    p->f, p->mean, p->rstd, param(m, h->norm.w), n, D, &none);
 	e->act_bwd(e, d, d, p->z, CB_ACT_GELU, (int64_t)n * D);
 	linear_backward(m, &h->transform, dx, d, p->x, n);
-	e->rows_bwd(e, dlast, m->bert.T, NULL, 0, dx, on->row, n, D, &none);
+	e->rows_bwd(e, dlast, m->bert.R, NULL, 0, dx, on->row, n, D, &none);
 }
 
 /* The most probable word for each of n tokens, the first of equals. */
@@ -230,7 +232,7 @@ mlm_learn(struct cb_model *m, const struct cb_inputs *in, float share,
 		m->last.words = take_f32(m, on.n);
 	total = take_f32(m, 1);
 	if (m->training)
-		dlast = take(m, (int64_t)m->bert.T * m->c.hidden);
+		dlast = take(m, (int64_t)m->bert.R * m->c.hidden);
 	mark = arena_mark(&m->arena);
 	score(&p, m, &on);
 	if (m->training)

@@ -133,9 +133,12 @@ struct cb_inputs {
 	int	 ncells;
 };
 
-/* Copies of intermediate results, for tests: called with host f32 values.
+/*
+ * Copies of intermediate results, for tests: called with host f32 values.
  * Sequences are packed: tokens [T,D] with offsets seq [S+1]; see bert.c.  res2 to
- * res4 are the pixels that the next stage reads; see cnn.c. */
+ * res4 are the pixels that the next stage reads; see cnn.c.  The last layer is
+ * made of all tokens then, so its dropout masks fall otherwise than without.
+ */
 typedef void cb_tap_fn(void *arg, const char *name, const float *x, int rank,
     const int64_t *dim);
 void	cb_model_tap(struct cb_model *m, cb_tap_fn *fn, void *arg);
