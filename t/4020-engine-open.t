@@ -1,6 +1,6 @@
 #!/bin/bash
 # Engines by name.
-. "$(dirname "$0")/lib.sh"; plan 12
+. "$(dirname "$0")/lib.sh"; plan 14
 "$BUILD/t/engine-gradient" nonsense >out 2>err; is $? 1 'an unknown engine'
 like err 'nonsense: no such engine \(auto, cpu, cuda, ref\)' '... is named'
 if "$BUILD/t/engine-gradient" cuda >out 2>err; then
@@ -11,6 +11,17 @@ else
 	like err 'cuda: (cb_cuda.so cannot be loaded|no GPU answers): ' \
 	    '... and why'
 fi
+
+# Without a driver CUDA's libraries, slow to load, are left alone.
+if ldconfig -p | grep -q 'libcuda\.so\.1'; then
+	ok 0 'auto without a driver # SKIP there is one'
+else
+	LD_DEBUG=files "$BUILD/t/engine-gradient" auto 2>&1 | grep cb_cuda >out
+	is "$(cat out)" '' 'auto without a driver does not look for the plug-in'
+fi
+LD_DEBUG=files CB_CUDA_PLUGIN=$PWD/none.so "$BUILD/t/engine-gradient" auto \
+    >out 2>&1
+like out "file=$PWD/none.so" 'but for one that is named it does'
 
 # Precision.
 "$BUILD/t/engine-gradient" cpu:fp32 >out 2>err; is $? 0 'cpu:fp32'
