@@ -389,12 +389,22 @@ layer_forward(struct cb_model *m, int i, struct cb_elem *x)
 	int D = m->c.hidden, inter = m->c.inter;
 	int64_t n = (int64_t)R * D, dim[] = { R, D };
 	struct drops p = layer_drops(m, i);
+	bool keep = m->training;
 	struct cb_elem *res;
-	struct mark mark;
+	struct mark mark, inner;
 
-	/* where nothing is kept, x has done its work before y2 is made */
-	l->y2 = m->training ? take(m, n) : x;
+	/* where nothing is kept, x has done its work before y2 is made, and so
+	 * have the queries and what they gave before f is */
+	l->y2 = keep ? take(m, n) : x;
 	mark = arena_mark(&m->arena);
+	l->s1 = take(m, n);
+	l->y1 = take(m, n);
+	l->s2 = keep ? take(m, n) : l->s1;
+	l->mean1 = take_f32(m, R);
+	l->rstd1 = take_f32(m, R);
+	l->mean2 = take_f32(m, R);
+	l->rstd2 = take_f32(m, R);
+	inner = arena_mark(&m->arena);
 	l->x = x;
 	l->qkv_y = take(m, 3 * (int64_t)T * D);
 	l->o = take(m, (int64_t)T * D);
@@ -404,25 +414,20 @@ layer_forward(struct cb_model *m, int i, struct cb_elem *x)
 	    T, D, A, &p.probability);
 	l->r = read_rows(m, i, l->o);
 	res = read_rows(m, i, x);
-
-	l->s1 = take(m, n);
-	l->y1 = take(m, n);
-	l->z = m->training ? take(m, (int64_t)R * inter) : NULL;
-	l->f = take(m, (int64_t)R * inter);
-	l->s2 = take(m, n);
-	l->mean1 = take_f32(m, R);
-	l->rstd1 = take_f32(m, R);
-	l->mean2 = take_f32(m, R);
-	l->rstd2 = take_f32(m, R);
 	e->linear_fwd(e, l->attn, l->s1, NULL, l->r, CB_ACT_NONE, R);
 	e->norm_fwd(e, l->y1, l->s1, l->mean1, l->rstd1, l->s1, res,
 	    param(m, l->norm1.w), param(m, l->norm1.w + 1), R, D, &p.attention);
+
+	if (!keep)
+		arena_release(&m->arena, inner);
+	l->z = keep ? take(m, (int64_t)R * inter) : NULL;
+	l->f = take(m, (int64_t)R * inter);
 	e->linear_fwd(e, l->inter, l->f, l->z, l->y1, CB_ACT_GELU, R);
 	e->linear_fwd(e, l->out, l->s2, NULL, l->f, CB_ACT_NONE, R);
 	e->norm_fwd(e, l->y2, l->s2, l->mean2, l->rstd2, l->s2, l->y1,
 	    param(m, l->norm2.w), param(m, l->norm2.w + 1), R, D, &p.output);
 	tap(m, l->y2, 2, dim, "layer.%d", i);
-	if (!m->training)
+	if (!keep)
 		arena_release(&m->arena, mark);
 	return l->y2;
 }

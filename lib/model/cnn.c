@@ -322,34 +322,52 @@ block_in(const struct cnn *n, int i)
 	    block_out(&n->blocks[n->nblocks - 1]);
 }
 
-/* The largest of what reaches and leaves blocks [i, end). */
-static int64_t
-widest(const struct cnn *n, int i, int end)
+/* Which of two buffers block i writes where x is in number `at`, -1 in neither.
+ * On the host identity shortcuts are added to where they are. */
+static int
+goes_to(const struct cb_model *m, int i, int at)
 {
-	int64_t most = block_in(n, i);
+	return m->e->on_host && is_identity(&m->cnn.blocks[i]) ? at :
+	    at == 0 ? 1 : 0;
+}
 
-	for (; i < end; i++)
+/*
+ * Elements of a picture in each of the two buffers of pass(), where x is in
+ * number `at`.  But for the host either may be the spare of the widest.
+ */
+static void
+rooms(const struct cb_model *m, int64_t room[2], int i, int end, int at)
+{
+	const struct cnn *n = &m->cnn;
+	int64_t most = 0;
+
+	room[0] = room[1] = 0;
+	if (at >= 0)
+		room[at] = block_in(n, i);
+	for (; i < end; i++) {
+		at = goes_to(m, i, at);
 		if (block_in(n, i + 1) > most)
 			most = block_in(n, i + 1);
-	return most;
+		if (at >= 0 && i + 1 < end && block_in(n, i + 1) > room[at])
+			room[at] = block_in(n, i + 1);
+	}
+	if (!m->e->on_host)
+		room[0] = room[1] = most > room[0] ? most : room[0];
 }
 
 /* Blocks [i, end) with nothing kept, between two buffers; the last one gives
- * `out`.  x may be two[0], or neither.  On the host identity shortcuts are added
- * to where they are. */
+ * `out`.  x may be two[0], or neither. */
 static void
 pass(struct cb_model *m, struct cb_elem *out, struct cb_elem *x,
     struct cb_elem *const two[2], int i, int end, int P)
 {
 	struct cb_elem *y, *spare;
-	bool here;
+	int at = x == two[0] ? 0 : -1, to;
 
-	for (; i < end; i++, x = y) {
-		here = m->e->on_host && is_identity(&m->cnn.blocks[i]);
-		y = i + 1 == end ? out : here ? x :
-		    x == two[0] ? two[1] : two[0];
-		spare = x == two[0] || x == two[1] ? NULL :
-		    y == two[0] ? two[1] : two[0];
+	for (; i < end; i++, x = y, at = to) {
+		to = goes_to(m, i, at);
+		y = i + 1 == end ? out : to < 0 ? x : two[to];
+		spare = at >= 0 ? NULL : two[y == two[0]];
 		block_forward(m, &m->cnn.blocks[i], y, x, spare, P, false);
 		tap_stage(m, i, y, P);
 	}
@@ -368,9 +386,9 @@ begin(struct cb_model *m, struct cb_elem *out, struct cb_elem *const two[2],
 	temp = arena_mark(&m->arena);
 	x = take(m, P * conv_in(&n->stem));
 	e->prepare(e, x, pictures, P, m->c.image, m->c.mean, m->c.std);
-	conv_forward(m, &n->stem, two[1], x, NULL, true, P);
+	conv_forward(m, &n->stem, two[0], x, NULL, true, P);
 	arena_release(&m->arena, temp);
-	e->pool_fwd(e, z, two[1], &n->stem_pool, P);
+	e->pool_fwd(e, z, two[0], &n->stem_pool, P);
 	tap_stem(m, z, P);
 	pass(m, out, z, two, 0, upto, P);
 	arena_release(&m->arena, mark);
@@ -390,29 +408,31 @@ forward_through(struct cb_model *m, struct cb_elem *out,
 	/* statistics want all pictures, and taps whole layers */
 	bool whole = m->calibrating || m->tap != NULL;
 	int chunk = whole || P < CHUNK ? P : CHUNK, few;
-	int64_t most = conv_out(&n->stem), later;
+	int64_t most[2], later[2];
 	struct mark mark = arena_mark(&m->arena), near;
 	struct cb_elem *two[2], *far[2], *x;
 
 	wide = wide < upto ? wide : upto;
 	few = whole || !m->e->on_host || chunk < NEAR ? chunk : NEAR;
-	most = widest(n, 0, wide) > most ? widest(n, 0, wide) : most;
-	later = widest(n, wide, upto);
-	far[0] = wide < upto ? take(m, chunk * later) : NULL;
+	rooms(m, most, 0, wide, -1);
+	if (conv_out(&n->stem) > most[0])
+		most[0] = conv_out(&n->stem);
+	rooms(m, later, wide, upto, 0);
+	far[0] = wide < upto ? take(m, chunk * later[0]) : NULL;
 	near = arena_mark(&m->arena);
 	for (at = 0; at < P; at += chunk) {
 		chunk = P - at < chunk ? P - at : chunk;
 		x = wide == upto ? elem_at(m, out, at * block_in(n, upto)) :
 		    far[0];
-		two[0] = wide > 0 ? take(m, few * most) : NULL;
-		two[1] = take(m, few * most);
+		two[0] = take(m, few * most[0]);
+		two[1] = take(m, few * most[1]);
 		for (i = 0; i < chunk; i += p) {
 			p = chunk - i < few ? chunk - i : few;
 			begin(m, elem_at(m, x, i * block_in(n, wide)), two,
 			    pictures + at + i, p, wide);
 		}
 		arena_release(&m->arena, near);
-		far[1] = wide < upto ? take(m, chunk * later) : NULL;
+		far[1] = wide < upto ? take(m, chunk * later[1]) : NULL;
 		pass(m, elem_at(m, out, at * block_in(n, upto)), x, far, wide,
 		    upto, chunk);
 		arena_release(&m->arena, near);
