@@ -102,6 +102,8 @@ run(struct job *j, cb_pool_fn *fn, int deepest, int extra)
 	j->chunks = ceiling(j->K, deepest);
 	depth = ceiling(j->K, j->chunks);
 	most = at_least(CACHED / (int)sizeof(float) / (depth * PANEL));
+	if (most > panels(j->M))	/* asked for a little at a time */
+		most = panels(j->M);
 	j->splits = j->M < want * SHARE ? at_least(j->M / SHARE) : want;
 	j->ranges = ceiling(want, j->splits);
 	if (j->ranges < ceiling(n, most))

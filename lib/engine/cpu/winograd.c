@@ -280,6 +280,25 @@ tile_task(void *arg, int task, int thread)
 	    j->a->x, w->H, w->W, w->C, at(&j->t, j->lo + task));
 }
 
+/* Asks for what product i can wait for of the slice that comes next. */
+static void
+weights_ahead(const struct job *j, int p, int s, int i)
+{
+	const struct way *w = &j->w;
+	int c, n;
+
+	if (s == slices(w)) {
+		s = 0;
+		p += 1;
+	}
+	if (p >= panels(w->O))
+		return;
+	n = in_slice(w, s);
+	c = (int)part(n, POINTS, i);
+	cpu_weights_ahead(j->c, w->back, s * SLICE + c, (int)part(n, POINTS,
+	    i + 1) - c, p * PANEL, PANEL);
+}
+
 static void
 panel_task(void *arg, int p, int thread)
 {
@@ -296,6 +315,7 @@ panel_task(void *arg, int p, int thread)
 		g.add = s > 0;
 		weights(d, us, j->c, w->back, s * SLICE, g.K, p * PANEL);
 		for (i = 0; i < POINTS; i++) {
+			weights_ahead(j, p, s + 1, i);
 			g.T = tiles_in(&j->t, i, j->lo, j->n, &first);
 			g.a = j->shared + (s * POINTS + i) * vs;
 			g.ahead = g.a + vs;
