@@ -878,7 +878,13 @@ static const struct {
 	    2, 1, 1, 1, 0 }),
 	CASE(conv, struct conv_case, {{ 9, 7, 1040, 40, 3, 2, 1, 0 },
 	    2, 1, 1, 1, 0 }),
-	/* large enough to be cut into bands of rows */
+	/* few channels: by windows, inside and over every edge */
+	CASE(conv, struct conv_case, {{ 43, 37, 3, 64, 7, 2, 3, 0 },
+	    2, 0, 1, 1, 0 }),
+	CASE(conv, struct conv_case, {{ 5, 6, 15, 48, 3, 1, 1, 0 },
+	    3, 1, 1, 1, 1 }),
+	CASE(conv, struct conv_case, {{ 3, 2, 1, 16, 5, 3, 4, 0 },
+	    1, 1, 0, 1, 0 }),
 	CASE(conv, struct conv_case, {{ 43, 37, 16, 64, 7, 2, 3, 0 },
 	    1, 0, 1, 1, 0 }),
 	/* H W C k stride pad relu, P */

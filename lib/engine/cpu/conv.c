@@ -11,7 +11,7 @@
 #define WINOGRAD_SIDE 12	/* ... tiles of 4x4 mostly whole ... */
 #define WINOGRAD_TILES 12	/* ... and weights used often enough */
 
-enum how { BY_TAPS, BY_WINOGRAD, BY_DIRECT };
+enum how { BY_TAPS, BY_WINOGRAD, BY_WINDOWS, BY_DIRECT };
 
 static int
 plan_init(struct cb_conv_plan *c)
@@ -108,6 +108,8 @@ how(const struct cb_conv_plan *c, bool back, int P)
 {
 	if (by_winograd(c, P))
 		return BY_WINOGRAD;
+	if (!back && c->g.C < 16 && c->g.O % 16 == 0)
+		return BY_WINDOWS;
 	return whole(c) && (!back || c->g.k == 1 || c->g.stride == 1) ?
 	    BY_TAPS : BY_DIRECT;
 }
@@ -125,6 +127,8 @@ cpu_conv_fwd(struct cb_engine *e, struct cb_conv_plan *c, struct cb_elem *y,
 		return;
 	if (h == BY_DIRECT)
 		direct_fwd(cpu_of(e), c, &a);
+	else if (h == BY_WINDOWS)
+		windows_run(cpu_of(e), c, &a);
 	else
 		(h == BY_TAPS ? taps_run : winograd_run)(cpu_of(e), c, false,
 		    &a);

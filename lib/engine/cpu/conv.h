@@ -4,6 +4,7 @@
  *	taps.c		a product of matrices for each weight of the kernel
  *	winograd.c	3x3 with stride 1, by fewer multiplications; its dw is
  *			winograd-dw.c
+ *	windows.c	y from few channels: a product for each row of y
  *	direct.c	oneDNN, whatever the shape
  *
  * conv.c chooses, by shape and number of pictures alone.
@@ -69,6 +70,9 @@ void	winograd_run(struct cpu *u, const struct cb_conv_plan *c, bool back,
 	    const struct conv_args *a);
 void	winograd_dw(struct cpu *u, const struct cb_conv_plan *c, float *dw,
 	    const float *dy, const float *x, int P);
+
+void	windows_run(struct cpu *u, const struct cb_conv_plan *c,
+	    const struct conv_args *a);
 
 int	direct_new(struct cb_conv_plan *c);
 void	direct_free(struct direct *d);

@@ -2,11 +2,10 @@
  * Convolutions by oneDNN on channels-last pictures: residual and ReLU are
  * applied while a result is in registers.
  *
- * A task is a run of pictures; going forward with few pictures, a band of rows
- * of one.  A oneDNN primitive is made for one number of pictures or shape of
- * band, so what is made is kept; there are at most two sizes for one P.  Each
- * primitive chooses the layout of its weights; the layouts that were met are
- * repacked when new weights come.
+ * A task is a run of pictures.  A oneDNN primitive is made for one number of
+ * pictures, so what is made is kept; there are at most two sizes for one P.
+ * Each primitive chooses the layout of its weights; the layouts that were met
+ * are repacked when new weights come.
  */
 #include <omp.h>
 #include <stdlib.h>
@@ -15,8 +14,6 @@
 #include "conv.h"
 
 #define MAX_TASKS 16		/* runs of pictures, forward and to dx */
-#define MAX_BANDS 4		/* of a picture, where there are few ... */
-#define BAND_MACS (8 << 20)	/* ... and each is worth a task */
 #define MAX_GROUPS 8		/* partial weight gradients ... */
 #define MAX_PARTIAL (64 << 20)	/* ... and their bytes in all */
 
@@ -30,18 +27,10 @@ struct packed {
 	void	*data;
 };
 
-/* A run of rows of the result and what it is made from. */
-struct band {
-	int	 from, H;		/* rows of x */
-	int	 to, OH;		/* rows of y */
-	int	 above, below;		/* rows of padding */
-};
-
 struct prim {
 	struct prim *next;
 	enum kind kind;
 	int	 n;			/* pictures */
-	struct band b;
 	bool	 told;			/* layout of w was asked for */
 	dnnl_primitive_t p;
 	dnnl_memory_desc_t x, y, w, scratch;
@@ -209,7 +198,7 @@ describe(struct cpu *u, dnnl_primitive_desc_t *out, const struct cb_conv *g,
     const dnnl_memory_desc_t *bias, dnnl_primitive_attr_t attr)
 {
 	dnnl_dims_t stride = { g->stride, g->stride };
-	dnnl_dims_t pad = { p->b.above, g->pad }, end = { p->b.below, g->pad };
+	dnnl_dims_t pad = { g->pad, g->pad };
 	dnnl_convolution_desc_t f, b;
 	dnnl_primitive_desc_t hint;
 	dnnl_status_t s;
@@ -218,7 +207,7 @@ describe(struct cpu *u, dnnl_primitive_desc_t *out, const struct cb_conv *g,
 	s = dnnl_convolution_forward_desc_init(&f, fwd ?
 	    dnnl_forward_inference : dnnl_forward_training,
 	    dnnl_convolution_direct, &p->x, w, fwd ? bias : NULL, &p->y, stride,
-	    pad, end);
+	    pad, pad);
 	if (s != dnnl_success || fwd)
 		return s != dnnl_success ? s :
 		    dnnl_primitive_desc_create(out, &f, attr, u->dnn, NULL);
@@ -227,9 +216,9 @@ describe(struct cpu *u, dnnl_primitive_desc_t *out, const struct cb_conv *g,
 		return s;
 	s = p->kind == BWD_X ?
 	    dnnl_convolution_backward_data_desc_init(&b,
-	    dnnl_convolution_direct, &p->x, w, &p->y, stride, pad, end) :
+	    dnnl_convolution_direct, &p->x, w, &p->y, stride, pad, pad) :
 	    dnnl_convolution_backward_weights_desc_init(&b,
-	    dnnl_convolution_direct, &p->x, w, NULL, &p->y, stride, pad, end);
+	    dnnl_convolution_direct, &p->x, w, NULL, &p->y, stride, pad, pad);
 	if (s == dnnl_success)
 		s = dnnl_primitive_desc_create(out, &b, attr, u->dnn, hint);
 	dnnl_primitive_desc_destroy(hint);
@@ -241,8 +230,8 @@ prim_init(struct cpu *u, struct cb_conv_plan *c, struct prim *p,
     const dnnl_memory_desc_t *want)
 {
 	const struct cb_conv *g = &c->g;
-	dnnl_dims_t x = { p->n, g->C, p->b.H, g->W };
-	dnnl_dims_t y = { p->n, g->O, p->b.OH, c->OW };
+	dnnl_dims_t x = { p->n, g->C, g->H, g->W };
+	dnnl_dims_t y = { p->n, g->O, c->OH, c->OW };
 	dnnl_dims_t w = { g->O, g->C, g->k, g->k };
 	dnnl_memory_desc_t any;
 	dnnl_primitive_attr_t attr;
@@ -273,7 +262,7 @@ prim_init(struct cpu *u, struct cb_conv_plan *c, struct prim *p,
 
 static struct prim *
 prim_new(struct cpu *u, struct cb_conv_plan *c, enum kind kind, int n,
-    const struct band *b, const dnnl_memory_desc_t *want)
+    const dnnl_memory_desc_t *want)
 {
 	struct prim *p;
 	dnnl_status_t s;
@@ -285,7 +274,6 @@ prim_new(struct cpu *u, struct cb_conv_plan *c, enum kind kind, int n,
 	}
 	p->kind = kind;
 	p->n = n;
-	p->b = *b;
 	p->told = want != NULL;
 	if ((s = prim_init(u, c, p, want)) != dnnl_success ||
 	    (kind != BWD_W && (p->packed = pack_as(u, c, &p->w)) == NULL)) {
@@ -301,22 +289,20 @@ prim_new(struct cpu *u, struct cb_conv_plan *c, enum kind kind, int n,
 	return p;
 }
 
-/* The primitive for this band of n pictures, with a layout of the weights that
- * oneDNN likes best (want NULL) or the one wanted.  NULL: recorded, give up. */
+/* The primitive for n pictures, with a layout of the weights that oneDNN likes
+ * best (want NULL) or the one wanted.  NULL: recorded, give up. */
 static struct prim *
 prim(struct cpu *u, struct cb_conv_plan *c, enum kind kind, int n,
-    const struct band *b, const dnnl_memory_desc_t *want)
+    const dnnl_memory_desc_t *want)
 {
 	struct prim *p;
 
 	for (p = c->direct->prims; p != NULL; p = p->next)
-		if (p->kind == kind && p->n == n && p->b.H == b->H &&
-		    p->b.OH == b->OH && p->b.above == b->above &&
-		    p->b.below == b->below &&
+		if (p->kind == kind && p->n == n &&
 		    p->told == (want != NULL) &&
 		    (want == NULL || dnnl_memory_desc_equal(want, &p->w)))
 			return p;
-	return prim_new(u, c, kind, n, b, want);
+	return prim_new(u, c, kind, n, want);
 }
 
 /* ---- running them */
@@ -344,8 +330,6 @@ static int
 job_init(struct job *j, struct cpu *u, struct cb_conv_plan *c, enum kind kind,
     int P, int parts, int64_t own)
 {
-	struct band all = { .H = c->g.H, .OH = c->OH, .above = c->g.pad,
-	    .below = c->g.pad };
 	int64_t need = 0, n;
 	int i;
 
@@ -356,13 +340,13 @@ job_init(struct job *j, struct cpu *u, struct cb_conv_plan *c, enum kind kind,
 	j->at_scratch = up(own);
 	j->p[0] = j->p[1] = NULL;
 	for (i = 0; i < 1 + (P % parts != 0); i++) {
-		if ((j->p[i] = prim(u, c, kind, P / parts + i, &all,
-		    NULL)) == NULL)
+		if ((j->p[i] = prim(u, c, kind, P / parts + i, NULL)) ==
+		    NULL)
 			return -1;
 		/* Partial gradients must be alike to be added. */
 		if (i == 1 && kind == BWD_W &&
 		    !dnnl_memory_desc_equal(&j->p[0]->w, &j->p[1]->w) &&
-		    (j->p[1] = prim(u, c, kind, P / parts + 1, &all,
+		    (j->p[1] = prim(u, c, kind, P / parts + 1,
 		    &j->p[0]->w)) == NULL)
 			return -1;
 		n = (int64_t)dnnl_memory_desc_get_size(&j->p[i]->scratch);
@@ -394,13 +378,16 @@ note(struct job *j, dnnl_status_t s)
 		atomic_store(&j->u->status, s);
 }
 
-/* From x and y on, in elements. */
-static dnnl_status_t
-fwd(const struct job *j, const struct prim *p, int64_t x, int64_t y,
-    int thread)
+static void
+fwd_task(void *arg, int task, int thread)
 {
+	struct job *j = arg;
+	struct prim *p;
+	int64_t lo = job_part(j, task, &p);
+	int64_t y = lo * j->c->OH * j->c->OW * j->c->g.O;
 	struct dnn_arg a[] = {
-		{ DNNL_ARG_SRC, &p->x, j->x + x, NULL },
+		{ DNNL_ARG_SRC, &p->x, j->x + lo * j->c->g.H * j->c->g.W *
+		    j->c->g.C, NULL },
 		{ DNNL_ARG_WEIGHTS, NULL, NULL, p->packed->mem },
 		{ DNNL_ARG_BIAS, &j->c->direct->bias, j->c->shift, NULL },
 		{ DNNL_ARG_DST, &p->y, j->y + y, NULL },
@@ -409,95 +396,13 @@ fwd(const struct job *j, const struct prim *p, int64_t x, int64_t y,
 		    j->res != NULL ? j->res + y : NULL, NULL },
 	};
 
-	return dnn_execute(j->u, thread, p->p, a, j->res != NULL ? 6 : 5);
-}
-
-static void
-fwd_task(void *arg, int task, int thread)
-{
-	struct job *j = arg;
-	struct prim *p;
-	int64_t lo = job_part(j, task, &p);
-
-	note(j, fwd(j, p, lo * j->c->g.H * j->c->g.W * j->c->g.C,
-	    lo * j->c->OH * j->c->OW * j->c->g.O, thread));
-}
-
-/* ---- a few pictures, in bands of rows */
-
-struct bands {
-	struct job j;
-	struct band b[MAX_BANDS];
-	struct prim *p[MAX_BANDS];
-	int	 n;			/* a picture */
-};
-
-/* So many that four threads have work, of shapes alone. */
-static int
-bands_for(const struct cb_conv_plan *c, int P)
-{
-	int64_t n = (MAX_BANDS + P - 1) / P;
-	int64_t worth = conv_weights(c) * c->OH * c->OW / BAND_MACS;
-
-	n = n < worth ? n : worth;
-	n = n < c->OH / 4 ? n : c->OH / 4;
-	return n < 1 ? 1 : (int)n;
-}
-
-/* Rows [lo, hi) of the result. */
-static struct band
-band(const struct cb_conv *g, int lo, int hi)
-{
-	int from = lo * g->stride - g->pad;
-	int to = (hi - 1) * g->stride - g->pad + g->k;
-	struct band b = { .to = lo, .OH = hi - lo };
-
-	b.above = from < 0 ? -from : 0;
-	b.below = to > g->H ? to - g->H : 0;
-	b.from = from + b.above;
-	b.H = to - b.below - b.from;
-	return b;
-}
-
-static int
-bands_init(struct bands *a, enum kind kind)
-{
-	struct job *j = &a->j;
-	int64_t need = 0, n;
-	int i;
-
-	for (i = 0; i < a->n; i++) {
-		a->b[i] = band(&j->c->g, (int)part(j->c->OH, a->n, i),
-		    (int)part(j->c->OH, a->n, i + 1));
-		a->p[i] = prim(j->u, j->c, kind, 1, &a->b[i], NULL);
-		if (a->p[i] == NULL)
-			return -1;
-		n = (int64_t)dnnl_memory_desc_get_size(&a->p[i]->scratch);
-		need = n > need ? n : need;
-	}
-	return cpu_own(j->u, need + 64);
-}
-
-static void
-band_task(void *arg, int task, int thread)
-{
-	struct bands *a = arg;
-	struct job *j = &a->j;
-	const struct cb_conv_plan *c = j->c;
-	int picture = task / a->n, i = task % a->n;
-	struct prim *p = a->p[i];
-	int64_t x = ((int64_t)picture * c->g.H + a->b[i].from) * c->g.W *
-	    c->g.C;
-	int64_t y = ((int64_t)picture * c->OH + a->b[i].to) * c->OW * c->g.O;
-
-	note(j, fwd(j, p, x, y, thread));
+	note(j, dnn_execute(j->u, thread, p->p, a, j->res != NULL ? 6 : 5));
 }
 
 void
 direct_fwd(struct cpu *u, struct cb_conv_plan *c, const struct conv_args *r)
 {
-	struct bands a = { .j = { .x = r->x, .res = r->res, .y = r->y, .u = u,
-	    .c = c } };
+	struct job j = { .x = r->x, .res = r->res, .y = r->y };
 	enum kind kind = (r->res != NULL || r->add ? FWD_RES : FWD) + r->relu;
 	int P = r->P;
 
@@ -508,15 +413,10 @@ direct_fwd(struct cpu *u, struct cb_conv_plan *c, const struct conv_args *r)
 
 		if (res == NULL)
 			return;
-		a.j.res = memcpy(res, r->y, bytes);
+		j.res = memcpy(res, r->y, bytes);
 	}
-	if ((a.n = bands_for(c, P)) > 1) {
-		if (bands_init(&a, kind) == 0)
-			cpu_run(u, band_task, &a, P * a.n);
-	} else if (job_init(&a.j, u, c, kind, P, P < MAX_TASKS ? P :
-	    MAX_TASKS, 0) == 0) {
-		cpu_run(u, fwd_task, &a.j, a.j.parts);
-	}
+	if (job_init(&j, u, c, kind, P, P < MAX_TASKS ? P : MAX_TASKS, 0) == 0)
+		cpu_run(u, fwd_task, &j, j.parts);
 }
 
 static void

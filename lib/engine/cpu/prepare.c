@@ -1,10 +1,12 @@
 /*
  * Pictures for the CNN.  (Twin: ref/prepare.c, with the formulas.)  A task is
- * a picture.  Rows of the source are widened to S columns once each and kept
- * while neighbouring rows of the result need them; the arithmetic is that of
- * the twin.
+ * a band of a picture.  Rows of the source are widened to S columns once each
+ * and kept while neighbouring rows of the result need them; the arithmetic is
+ * that of the twin.
  */
 #include "cpu.h"
+
+#define BANDS 8			/* of a picture */
 
 struct tap {
 	int	 i0, i1;
@@ -67,8 +69,9 @@ static void
 prepare_task(void *arg, int task, int thread)
 {
 	const struct job *j = arg;
-	const struct cb_array *a = &j->pictures[task];
+	const struct cb_array *a = &j->pictures[task / BANDS];
 	int S = j->S, h = (int)a->dim[0], w = (int)a->dim[1], rows, cols, i, k;
+	int end = (int)part(S, BANDS, task % BANDS + 1);
 	float *line[2] = { j->u->own[thread], NULL }, *to, *swap;
 	struct tap *tx, ty;
 	int have[2] = { -1, -1 };
@@ -78,8 +81,8 @@ prepare_task(void *arg, int task, int thread)
 	cb_resized(&rows, &cols, h, w, S);
 	for (i = 0; i < cols; i++)
 		tx[i] = tap(i, w, cols);
-	for (i = 0; i < S; i++) {
-		to = j->x + ((int64_t)task * S + i) * S * 3;
+	for (i = (int)part(S, BANDS, task % BANDS); i < end; i++) {
+		to = j->x + ((int64_t)task / BANDS * S + i) * S * 3;
 		memset(to, 0, sizeof(*to) * 3 * S);
 		if (i < rows) {
 			ty = tap(i, h, rows);
@@ -110,5 +113,5 @@ cpu_prepare(struct cb_engine *e, struct cb_elem *x,
 
 	if (cpu_own(j.u, S * (int64_t)(6 * sizeof(float) +
 	    sizeof(struct tap))) == 0)
-		cpu_run(j.u, prepare_task, &j, P);
+		cpu_run(j.u, prepare_task, &j, P * BANDS);
 }
