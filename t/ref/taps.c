@@ -1,22 +1,46 @@
 /* Intermediate results against taps, samples and norms of them. */
 #include "reference.h"
 
-/* Clip 0 of channels-last pictures [P,H,W,C] as channels-first [B*F,C,H,W];
- * yours to free. */
-static float *
-planar(const struct ref_case *r, const float *x, const int64_t *dim)
+/* The side of the pictures [P,h,w,C] of a tap.  Of a stage that another follows,
+ * the model makes but the pixels that are read there, every second one of every
+ * second row. */
+static int64_t
+side_of(const struct ref_case *r, const char *name, const int64_t *dim)
 {
-	int64_t H = dim[1], W = dim[2], C = dim[3], i, c;
-	float *y = need(malloc(sizeof(*y) * r->B * r->F * H * W * C)), *to = y;
+	int64_t H = r->c.image;
+	int i;
+
+	if (strncmp(name, "res", 3) != 0 || name[3] - '0' > CB_STAGES)
+		return dim[1];
+	for (i = 0; i < name[3] - '0'; i++)
+		H = (H - 1) / 2 + 1;
+	return H;
+}
+
+/*
+ * Clip 0 of channels-last pictures as channels-first [B*F,C,H,H]; yours to free.
+ * For pixels that the model does not make, the expected values stand in, of which
+ * there is one every `step`.
+ */
+static float *
+planar(const struct ref_case *r, const float *x, const int64_t *dim, int64_t H,
+    const struct cb_array *want, int64_t step)
+{
+	int64_t h = dim[1], w = dim[2], C = dim[3], i, c;
+	int64_t apart = h < H ? 2 : 1;
+	float *y = need(malloc(sizeof(*y) * r->B * r->F * H * H * C)), *to = y;
 	const float *from;
 	int b, f;
 
+	for (i = 0; want != NULL && i < cb_array_count(want); i++)
+		y[i * step] = ((float *)want->data)[i];
 	for (b = 0; b < r->B; b++) {
 		for (f = 0; f < r->F; f++) {
-			from = x + (int64_t)(b * r->K * r->F + f) * H * W * C;
-			for (c = 0; c < C; c++)
-				for (i = 0; i < H * W; i++)
-					*to++ = from[i * C + c];
+			from = x + (int64_t)(b * r->K * r->F + f) * h * w * C;
+			for (c = 0; c < C; c++, to += H * H)
+				for (i = 0; i < h * w; i++)
+					to[(i / w * H + i % w) * apart] =
+					    from[i * C + c];
 		}
 	}
 	return y;
@@ -111,40 +135,6 @@ judge_words(struct verdict *v, const struct ref_case *r, const float *x,
 	free(got);
 }
 
-/*
- * A stage that another follows: the model makes the pixels that are read there,
- * every second one of every second row of [B*F,C,H,H].  want NULL: none.
- */
-static void
-judge_stage(struct taps *t, const char *name, const float *x,
-    const int64_t *dim, const struct cb_array *want, bool whole)
-{
-	const struct ref_case *r = t->r;
-	int64_t n, step, H = r->c.image, at, row, column, i;
-	float *got, *picked;
-
-	if (want == NULL)
-		return;
-	for (i = 0; i < name[3] - '0'; i++)
-		H = (H - 1) / 2 + 1;
-	n = (int64_t)r->B * r->F * dim[3] * H * H;
-	step = whole ? 1 : (n + 4095) / 4096;
-	got = planar(r, x, dim);
-	picked = need(malloc(sizeof(*picked) * cb_array_count(want)));
-	for (i = 0; i < cb_array_count(want); i++) {
-		at = i * step;
-		row = at / H % H;
-		column = at % H;
-		picked[i] = row % 2 + column % 2 > 0 ? ((float *)want->data)[i] :
-		    got[(at / (H * H) * dim[1] + row / 2) * dim[2] +
-		    column / 2];
-	}
-	judge(t->v, max_error(picked, want->data, cb_array_count(want)),
-	    TOL_TAP, "tap/%s", name);
-	free(picked);
-	free(got);
-}
-
 void
 on_tap(void *arg, const char *name, const float *x, int rank,
     const int64_t *dim)
@@ -155,7 +145,7 @@ on_tap(void *arg, const char *name, const float *x, int rank,
 	const struct cb_array *some = tensor(r->f, "tapsample/%s", name);
 	bool tokens = rank == 2 && strcmp(name, "pooled") != 0;
 	const struct cb_array *want = whole != NULL ? whole : some;
-	int64_t n, step, i;
+	int64_t H = rank == 4 ? side_of(r, name, dim) : 0, n, step, i;
 	float *got, *picked;
 	int at;
 
@@ -163,26 +153,22 @@ on_tap(void *arg, const char *name, const float *x, int rank,
 		judge_words(t->v, r, x, dim[1]);
 		return;
 	}
-	if (strncmp(name, "res", 3) == 0 && name[3] - '0' < 1 + CB_STAGES) {
-		judge_stage(t, name, x, dim, want, whole != NULL);
-		return;
-	}
 	if (tokens && whole == NULL)
 		return;		/* norms of whole tensors include padding */
+	n = rank == 4 ? (int64_t)r->B * r->F * H * H * dim[3] :
+	    tokens ? cb_array_count(whole) : r->N * dim[1];
+	step = whole != NULL ? 1 : (n + 4095) / 4096;
 	if (tokens)
 		got = unpack(r, x, dim[1], (int)(whole->dim[1] - r->L),
 		    whole->data);
 	else if (strcmp(name, "grid") == 0)
 		got = grid_of(r, x, dim);
 	else if (rank == 4)
-		got = planar(r, x, dim);
+		got = planar(r, x, dim, H, want, step);
 	else
 		got = memcpy(need(malloc(sizeof(*got) * r->N * dim[1])), x,
 		    sizeof(*got) * r->N * dim[1]);
-	n = rank == 4 ? (int64_t)r->B * r->F * dim[1] * dim[2] * dim[3] :
-	    tokens ? cb_array_count(whole) : r->N * dim[1];
 	if (want != NULL) {
-		step = whole != NULL ? 1 : (n + 4095) / 4096;
 		picked = need(malloc(sizeof(*picked) * cb_array_count(want)));
 		for (i = 0; i < cb_array_count(want); i++)
 			picked[i] = got[i * step];
@@ -191,7 +177,7 @@ on_tap(void *arg, const char *name, const float *x, int rank,
 		free(picked);
 	}
 	at = index_of(t->norm_names, name);
-	if (t->norms != NULL && at >= 0 && !tokens)
+	if (t->norms != NULL && at >= 0 && !tokens && (H == 0 || H == dim[1]))
 		judge(t->v, relative(norm_of(got, n, 1),
 		    ((float *)t->norms->data)[at]), TOL_TAP, "tapnorm/%s",
 		    name);
