@@ -2,8 +2,8 @@
  * pass-pictures write N H W | pass-pictures read: one group of N equal pictures
  * from one process to the next, for bench-stream.  The reader tells how many
  * bytes of pixels came, in how many seconds from the first picture to the last.
- * With a name behind "read" it stops at the second picture until that file can
- * be opened, a fifo.  pass-pictures copy N H W: the same by memcpy() within one
+ * With a name behind "read" it says that it stops at the second picture, and
+ * does so until that file can be opened, a fifo.  pass-pictures copy N H W: the same by memcpy() within one
  * process.
  */
 #include <fcntl.h>
@@ -57,9 +57,10 @@ look(const struct cb_array *a)
 static int
 stop(const char *fifo)
 {
-	int fd = open(fifo, O_RDONLY | O_CLOEXEC);
+	int fd;
 
-	if (fd < 0)
+	cb_warn("stops");
+	if ((fd = open(fifo, O_RDONLY | O_CLOEXEC)) < 0)
 		return cb_fail(CB_EIO, "%s", fifo);
 	close(fd);
 	return 0;
