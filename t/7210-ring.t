@@ -33,7 +33,7 @@ w=$!
 exec 3<q
 pass-pictures read go <&3 >slow 2>stops &
 r=$!
-read -r _ <stops
+read -r -t 60 _ <stops
 timeout 60 python3 - $w <<'P'
 import array, fcntl, os, sys, termios
 def held():

@@ -859,6 +859,8 @@ static const struct {
 	    1, 0, 0, 0, 0 }),
 	CASE(conv, struct conv_case, {{ 10, 10, 64, 32, 1, 3, 0, 0 },
 	    3, 0, 0, 1, 1 }),
+	CASE(conv, struct conv_case, {{ 43, 37, 16, 64, 7, 2, 3, 0 },
+	    1, 0, 1, 1, 0 }),
 	/* few rows, many weights */
 	CASE(conv, struct conv_case, {{ 5, 5, 528, 512, 1, 1, 0, 0 },
 	    1, 1, 1, 1, 1 }),
@@ -885,8 +887,6 @@ static const struct {
 	    3, 1, 1, 1, 1 }),
 	CASE(conv, struct conv_case, {{ 3, 2, 1, 16, 5, 3, 4, 0 },
 	    1, 1, 0, 1, 0 }),
-	CASE(conv, struct conv_case, {{ 43, 37, 16, 64, 7, 2, 3, 0 },
-	    1, 0, 1, 1, 0 }),
 	/* H W C k stride pad relu, P */
 	CASE(pool, struct pool_case, {{ 7, 6, 3, 3, 2, 1, false }, 2 }),
 	CASE(pool, struct pool_case, {{ 5, 7, 17, 2, 2, 0, true }, 3 }),

@@ -3,8 +3,8 @@
  * from one process to the next, for bench-stream.  The reader tells how many
  * bytes of pixels came, in how many seconds from the first picture to the last.
  * With a name behind "read" it says that it stops at the second picture, and
- * does so until that file can be opened, a fifo.  pass-pictures copy N H W: the same by memcpy() within one
- * process.
+ * does so until that file can be opened, a fifo.  pass-pictures copy N H W: the
+ * same by memcpy() within one process.
  */
 #include <fcntl.h>
 #include <stdlib.h>

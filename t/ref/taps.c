@@ -153,6 +153,10 @@ on_tap(void *arg, const char *name, const float *x, int rank,
 		judge_words(t->v, r, x, dim[1]);
 		return;
 	}
+	if (H > 0 && dim[1] != H && dim[1] != (H + 1) / 2) {
+		judge(t->v, INFINITY, TOL_TAP, "tap/%s", name);
+		return;
+	}
 	if (tokens && whole == NULL)
 		return;		/* norms of whole tensors include padding */
 	n = rank == 4 ? (int64_t)r->B * r->F * H * H * dim[3] :
